@@ -1,0 +1,1 @@
+"""Agents: processes that speak the Agent Client Protocol, and the runs they do."""

@@ -1,0 +1,106 @@
+"""Prompts: what a person sent, as it waits in the store and as the agent gets it.
+
+A prompt is stored with its run, attachments and all, until the run has ended. The agent gets it as
+ACP content blocks. What the agent cannot take is refused before the run begins, in words.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from clawgw.agents.acp import AgentUnavailable, Capabilities
+from clawgw.protocol.agents import Attachment
+from clawgw.protocol.base import given
+from clawgw.protocol.errors import invalid
+
+MAX_ATTACHMENT_BYTES = 18 * 1024 * 1024
+
+
+class File(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An attached file; `data` is base64."""
+
+    name: str
+    mime_type: str
+    data: str
+
+
+class Prompt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one run is asked. `timeout_ms` 0 means no limit, None the configured one."""
+
+    text: str
+    files: tuple[File, ...] = ()
+    context: str | None = None
+    thinking: str | None = None
+    model: str | None = None
+    timeout_ms: int | None = None
+
+
+def files_of(attachments: Sequence[Attachment]) -> tuple[File, ...]:
+    """The files a client attached.
+
+    Raises:
+        RequestError: one is no base64, or too large; the message names which.
+    """
+    return tuple(_file(number, one) for number, one in enumerate(attachments))
+
+
+def _file(number: int, attachment: Attachment) -> File:
+    content = given(attachment.content, None)
+    if not isinstance(content, str):
+        raise invalid(f"attachments/{number}/content: expected base64 text")
+    mime_type = given(attachment.mime_type, "") or "application/octet-stream"
+    if content.startswith("data:"):
+        head, _, content = content.partition(",")
+        mime_type = head[5:].partition(";")[0] or mime_type
+    if len(content) * 3 // 4 > MAX_ATTACHMENT_BYTES:
+        raise invalid(f"attachments/{number}: larger than {MAX_ATTACHMENT_BYTES} bytes")
+    try:
+        base64.b64decode(content, validate=True)
+    except (binascii.Error, ValueError):
+        raise invalid(f"attachments/{number}/content: expected base64 text") from None
+    name = given(attachment.file_name, "") or f"attachment-{number + 1}"
+    return File(name=name[:200], mime_type=mime_type[:100], data=content)
+
+
+def blocks(prompt: Prompt, can: Capabilities) -> list[dict[str, Any]]:
+    """The prompt as ACP content blocks.
+
+    Raises:
+        AgentUnavailable: the agent does not take a file of this kind.
+    """
+    content: list[dict[str, Any]] = []
+    if prompt.context:
+        content.append({"type": "text", "text": prompt.context})
+    if prompt.text:
+        content.append({"type": "text", "text": prompt.text})
+    content += [_file_block(file, can) for file in prompt.files]
+    return content
+
+
+def _file_block(file: File, can: Capabilities) -> dict[str, Any]:
+    kind = file.mime_type.partition("/")[0]
+    if kind == "image" and can.images:
+        return {"type": "image", "mimeType": file.mime_type, "data": file.data}
+    if kind == "audio" and can.audio:
+        return {"type": "audio", "mimeType": file.mime_type, "data": file.data}
+    if kind in ("image", "audio") or not can.embedded_context:
+        raise AgentUnavailable(
+            f"this agent takes no {kind if kind in ('image', 'audio') else 'file'} attachments; "
+            f"{file.name} was not sent"
+        )
+    resource: dict[str, Any] = {"uri": f"attachment:///{file.name}", "mimeType": file.mime_type}
+    if kind == "text" or file.mime_type in ("application/json", "application/xml"):
+        text = base64.b64decode(file.data).decode("utf-8", "replace")
+        return {"type": "resource", "resource": {**resource, "text": text}}
+    return {"type": "resource", "resource": {**resource, "blob": file.data}}
+
+
+def hints(prompt: Prompt) -> dict[str, Any]:
+    """What goes into `_meta.clawgw` of the prompt."""
+    said = {"model": prompt.model, "thinking": prompt.thinking}
+    return {name: value for name, value in said.items() if value}

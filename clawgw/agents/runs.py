@@ -1,0 +1,552 @@
+"""Runs: a message is accepted, waits its turn, is answered, and is over exactly once.
+
+*Accepted* means: in one transaction the message is in the transcript, the run is queued and the
+idempotency key is taken. Only then is the client told. *Its turn*: one run at a time per session,
+in the order they were accepted. *Begun* is written before the agent is asked; a run that was begun
+is never begun again, because nobody knows what the agent has done already. *Over* is written,
+with the answer, before anybody hears of the end.
+
+So after a crash, queued runs go on, and a run that had begun ends with an error that says so.
+
+A run that is stopped or takes too long is over at once for those who watch. The session stays busy
+until the agent has ended its turn too; an agent that does not is killed after a moment.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import UNSET
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+
+from clawgw import idempotency
+from clawgw.agents.acp import AcpAgent, AgentUnavailable
+from clawgw.agents.prompts import Prompt, blocks, hints
+from clawgw.agents.stream import RunNames, RunStream
+from clawgw.events import EventSink
+from clawgw.protocol import agents as wire
+from clawgw.protocol.chat import InFlightRun
+from clawgw.protocol.errors import RequestError, unavailable
+from clawgw.sessions.book import SessionBook
+from clawgw.sessions.keys import SessionName
+from clawgw.sessions.messages import (
+    TITLE_CHARS,
+    assistant_message,
+    new_message,
+    one_line,
+    text_of,
+    user_message,
+)
+from clawgw.store import idempotency as idempotency_table
+from clawgw.store import messages as message_table
+from clawgw.store import runs as table
+from clawgw.store import sessions as session_table
+from clawgw.store.database import Connection, Database
+from clawgw.store.runs import Run
+
+DRAIN_SECONDS = 10.0
+RESTARTED = "the Gateway was restarted while this was being answered"
+
+
+class Outcome(NamedTuple):
+    """How a run ended. `state` is the store's: ok, error, timeout, aborted."""
+
+    state: str
+    stop_reason: str = "stop"
+    error: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class _Task:
+    """A run in memory: waiting or going on."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.concluded: Deferred[Outcome] = Deferred()
+        self.over: list[Deferred[Run]] = []
+        self.stream: RunStream | None = None
+        self.agent_session: str | None = None
+        self.started_at: int | None = None
+        self._decided = False
+
+    def conclude(self, outcome: Outcome) -> bool:
+        """Decide how the run ends; the first decision counts."""
+        if self._decided:
+            return False
+        self._decided = True
+        if self.stream is not None:
+            self.stream.close()
+        self.concluded.callback(outcome)
+        return True
+
+
+class RunManager:
+    """All runs.
+
+    Args:
+        reactor: for time limits.
+        database: where runs are.
+        book: the sessions they belong to.
+        agents: who does them, by agent id.
+        events: where they are watched.
+        timeout_seconds: how long a run may take.
+        now_ms: the time, in milliseconds since the epoch.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        database: Database,
+        agents: Mapping[str, AcpAgent],
+        events: EventSink,
+        timeout_seconds: float,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._reactor = reactor
+        self._database = database
+        self._agents = agents
+        self._events = events
+        self._timeout_seconds = timeout_seconds
+        self._now_ms = now_ms
+        self._tasks: dict[str, _Task] = {}
+        self._queues: dict[str, deque[_Task]] = {}
+        self._active: dict[str, _Task] = {}
+        self._stopping = False
+        self.book: SessionBook
+
+    # State
+
+    def active_sessions(self) -> Collection[str]:
+        """The keys of sessions in which a run is going on."""
+        return self._active.keys()
+
+    def counts(self) -> tuple[int, int]:
+        """How many runs are going on, and how many wait."""
+        return len(self._active), len(self._tasks) - len(self._active)
+
+    def in_flight(self, session_key: str) -> InFlightRun | None:
+        """What a client that comes late needs to know of the run going on in a session."""
+        task = self._active.get(session_key)
+        if task is None or task.stream is None or task.concluded.called:
+            return None
+        return InFlightRun(
+            run_id=task.run.run_id,
+            text=task.stream.text,
+            started_at=task.started_at or task.run.accepted_at,
+        )
+
+    # Accepting
+
+    async def accept(
+        self, method: str, params: Any, name: SessionName, requested_key: str, prompt: Prompt,
+        run_id: str,
+    ) -> Run:  # fmt: skip
+        """Take a message in; returns the run that answers it, an earlier one for an equal call.
+
+        Args:
+            run_id: the idempotency key.
+
+        Raises:
+            RequestError: the key was used for something else.
+        """
+        if self._stopping:
+            raise unavailable("the Gateway is shutting down", retryable=True)
+        now = self._now_ms()
+        call = idempotency.digest(method, params)
+        run = Run(run_id, name.key, name.agent_id, requested_key, "queued", now,
+                  prompt=msgspec.json.encode(prompt))  # fmt: skip
+        body = user_message(prompt.text, now, run_id, [file.name for file in prompt.files])
+        message = new_message(body, run_id)
+
+        def change(connection: Connection) -> tuple[Run, bool, bool]:
+            claim = idempotency.earlier(connection, run_id, method, call, now)
+            old = table.get(connection, run_id)
+            if old is not None:
+                if claim is None:
+                    raise idempotency.reused()
+                return old, False, False
+            existed = session_table.get(connection, name.key) is not None
+            session = self.book.ensure(connection, name.key, name.agent_id, now)
+            message_table.append(connection, name.key, message, one_line(prompt.text))
+            columns: dict[str, Any] = {"interacted_at": now}
+            if session.title is None and prompt.text:
+                columns["title"] = one_line(prompt.text, TITLE_CHARS)
+            session_table.update(connection, name.key, **columns)
+            table.insert(connection, run)
+            idempotency_table.claim(connection, run_id, method, call, now)
+            return run, True, not existed
+
+        kept, is_new, made_session = await self._database.write(change)
+        if made_session:
+            self.book.created(name.agent_id)
+        if is_new:
+            self.book.changed(name.key, name.agent_id, "message")
+            self._enqueue(_Task(run))
+        return kept
+
+    def recover(self) -> Deferred[None]:
+        """After a start: end the runs a crash interrupted, go on with those that waited."""
+        return Deferred.fromCoroutine(self._recover())
+
+    async def _recover(self) -> None:
+        for run in self._database.read(table.unfinished):
+            if run.agent_id not in self._agents:
+                await self._end_dead(run, f"there is no agent {run.agent_id!r} any more")
+            elif run.state == "running":
+                await self._end_dead(run, RESTARTED)
+            elif run.run_id not in self._tasks:
+                self._enqueue(_Task(run))
+
+    async def _end_dead(self, run: Run, error: str) -> None:
+        now = self._now_ms()
+        note = new_message(
+            assistant_message("", now, stopReason="error", errorMessage=error), run.run_id
+        )
+
+        def change(connection: Connection) -> None:
+            if session_table.get(connection, run.session_key) is not None:
+                message_table.append(connection, run.session_key, note, one_line(error))
+                session_table.update(connection, run.session_key, status="failed")
+            table.end(connection, run.run_id, "error", now, error)
+
+        await self._database.write(change)
+        self.log.info("run {run}: {error}", run=run.run_id, error=error)
+
+    # Waiting for the end
+
+    async def wait(self, run_id: str, timeout_ms: int | None) -> Run | None:
+        """The run, once it is over or the time is up; None if there is no such run."""
+        task = self._tasks.get(run_id)
+        if task is None:
+            return self._database.read(table.get, run_id)
+        over: Deferred[Run] = Deferred()
+        task.over.append(over)
+        if timeout_ms is None:
+            return await over
+        timer = self._reactor.callLater(
+            timeout_ms / 1000, lambda: None if over.called else over.callback(task.run)
+        )
+        run = await over
+        if timer.active():
+            timer.cancel()
+        return run
+
+    async def final(self, run_id: str) -> wire.AgentFinal:
+        """The second answer of `agent`.
+
+        Raises:
+            RequestError: the run ended with an error; the payload says so too.
+        """
+        run = await self.wait(run_id, None)
+        if run is None:
+            raise unavailable("the run is no longer known")
+        result = (
+            UNSET if run.result is None else msgspec.json.decode(run.result, type=wire.RunResult)
+        )
+        if run.state in ("ok", "aborted"):
+            summary = "completed" if run.state == "ok" else "aborted"
+            return wire.AgentFinal(run_id=run_id, status="ok", summary=summary, result=result)
+        status: Literal["error", "timeout"] = "timeout" if run.state == "timeout" else "error"
+        message = run.error or "the run failed"
+        raise RequestError(
+            "AGENT_TIMEOUT" if run.state == "timeout" else "UNAVAILABLE",
+            message,
+            payload=wire.AgentFinal(run_id=run_id, status=status, summary=message, result=result),
+        )
+
+    # Stopping
+
+    async def abort(self, session_key: str, run_id: str | None, reason: str = "rpc") -> list[str]:
+        """Stop one run of a session, or all of them; returns the ids of those stopped."""
+        tasks = [
+            task
+            for task in list(self._tasks.values())
+            if task.run.session_key == session_key and run_id in (None, task.run.run_id)
+        ]
+        ended = []
+        for task in tasks:
+            over: Deferred[Run] = Deferred()
+            task.over.append(over)
+            if task.conclude(Outcome("aborted", stop_reason=reason)):
+                ended.append((task.run.run_id, over))
+            if task in self._queues.get(session_key, ()):
+                self._queues[session_key].remove(task)
+                self._drive(self._finish(task, await task.concluded))
+        await DeferredList([over for _, over in ended])
+        return [name for name, _ in ended]
+
+    def stop(self) -> None:
+        """Begin no more runs; those that wait go on after the next start."""
+        self._stopping = True
+        self._queues.clear()
+
+    def settled(self) -> Deferred[Any]:
+        """Fires when every run that is going on is over."""
+        waiting = []
+        for task in self._active.values():
+            over: Deferred[Run] = Deferred()
+            task.over.append(over)
+            waiting.append(over)
+        return DeferredList(waiting)
+
+    # Doing
+
+    def _enqueue(self, task: _Task) -> None:
+        self._tasks[task.run.run_id] = task
+        if self._stopping:
+            return
+        key = task.run.session_key
+        self._queues.setdefault(key, deque()).append(task)
+        if key not in self._active:
+            self._next(key)
+
+    def _next(self, key: str) -> None:
+        queue = self._queues.get(key)
+        if not queue:
+            self._queues.pop(key, None)
+            return
+        task = queue.popleft()
+        self._active[key] = task
+        self._drive(self._perform(task))
+
+    def _drive(self, work: Any) -> None:
+        Deferred.fromCoroutine(work).addErrback(
+            lambda failure: self.log.failure("in a run", failure)
+        )
+
+    async def _perform(self, task: _Task) -> None:
+        agent = self._agents[task.run.agent_id]
+        agent.hold()
+        try:
+            await self._answer(task, agent)
+        finally:
+            agent.release()
+            del self._active[task.run.session_key]
+            self._next(task.run.session_key)
+
+    async def _answer(self, task: _Task, agent: AcpAgent) -> None:
+        try:
+            prompt = await self._begin(task)
+        except Exception as problem:
+            self.log.failure("run {run}: could not begin", run=task.run.run_id)
+            task.conclude(
+                Outcome("error", error=f"the run could not begin: {type(problem).__name__}")
+            )
+            await self._finish(task, await task.concluded)
+            return
+        timer = self._limit(task, prompt)
+        turn = Deferred.fromCoroutine(self._turn(task, agent, prompt))
+        turn.addCallback(task.conclude)
+        outcome = await task.concluded
+        if timer is not None and timer.active():
+            timer.cancel()
+        try:
+            await self._finish(task, outcome)
+        finally:
+            if not turn.called:
+                await self._drain(task, agent, turn)
+
+    async def _begin(self, task: _Task) -> Prompt:
+        run = task.run
+        task.started_at = self._now_ms()
+
+        def change(connection: Connection) -> tuple[Run, session_table.Session]:
+            table.start(connection, run.run_id, self._now_ms())
+            session_table.update(connection, run.session_key, last_run_id=run.run_id)
+            stored = table.get(connection, run.run_id)
+            session = session_table.get(connection, run.session_key)
+            if stored is None or session is None:
+                raise LookupError("the session is gone")
+            return stored, session
+
+        stored, session = await self._database.write(change)
+        prompt = msgspec.json.decode(stored.prompt or b"{}", type=Prompt)
+        names = RunNames(
+            run.run_id, run.session_key, run.requested_key, session.session_id, run.agent_id
+        )
+        task.stream = RunStream(self._reactor, self._events, names, self._now_ms)
+        task.stream.started(task.started_at)
+        self.book.changed(run.session_key, run.agent_id, "run")
+        if prompt.model is None and session.settings.get("model"):
+            prompt = msgspec.structs.replace(prompt, model=session.settings["model"])
+        return prompt
+
+    def _limit(self, task: _Task, prompt: Prompt) -> Any:
+        seconds = self._timeout_seconds
+        if prompt.timeout_ms is not None:
+            seconds = prompt.timeout_ms / 1000
+        if seconds <= 0:
+            return None
+        error = f"the agent did not finish within {seconds:g} s"
+        return self._reactor.callLater(seconds, task.conclude, Outcome("timeout", "timeout", error))
+
+    async def _turn(self, task: _Task, agent: AcpAgent, prompt: Prompt) -> Outcome:
+        """Ask the agent. Never raises: what goes wrong is an outcome."""
+        try:
+            task.agent_session = await self._open(task, agent)
+            if task.concluded.called:
+                return Outcome("aborted")
+            assert task.stream is not None
+            result = await agent.prompt(
+                task.agent_session,
+                blocks(prompt, agent.capabilities),
+                hints(prompt),
+                task.stream.update,
+            )
+        except AgentUnavailable as problem:
+            return Outcome("error", "error", str(problem))
+        except Exception as problem:
+            self.log.failure("run {run}: failed", run=task.run.run_id)
+            return Outcome("error", "error", f"the run failed: {type(problem).__name__}")
+        return _outcome_of(result)
+
+    async def _open(self, task: _Task, agent: AcpAgent) -> str:
+        session = self._database.read(session_table.get, task.run.session_key)
+        if session is None:
+            raise AgentUnavailable("the session was deleted")
+        opened = await agent.open_session(session.session_id, session.agent_session)
+        if opened != session.agent_session:
+            await self._database.write(session_table.update, session.key, agent_session=opened)
+        return opened
+
+    async def _drain(self, task: _Task, agent: AcpAgent, turn: Deferred[Any]) -> None:
+        """A run is over but the agent's turn is not: ask it to end, then make it."""
+        if task.agent_session is not None:
+            agent.cancel(task.agent_session)
+        killer = self._reactor.callLater(
+            DRAIN_SECONDS, agent.kill, "it did not end a turn that was cancelled"
+        )
+        await turn
+        if killer.active():
+            killer.cancel()
+
+    async def _finish(self, task: _Task, outcome: Outcome) -> None:
+        """Write how a run ended, then tell everybody."""
+        now = self._now_ms()
+        run = task.run
+        messages = self._transcript(task, outcome, now)
+        result = msgspec.json.encode(self._result(task, outcome, now))
+        previews = [one_line(text_of(body)) for body in messages]
+
+        def change(connection: Connection) -> None:
+            table.end(connection, run.run_id, outcome.state, now, outcome.error, result)
+            if session_table.get(connection, run.session_key) is None:
+                return
+            for body, preview in zip(messages, previews, strict=True):
+                message_table.append(
+                    connection, run.session_key, new_message(body, run.run_id), preview
+                )
+            session_table.update(
+                connection,
+                run.session_key,
+                status=_SESSION_STATUS[outcome.state],
+                aborted=int(outcome.state == "aborted"),
+                last_run_id=run.run_id,
+            )
+            session_table.add_usage(
+                connection, run.session_key, outcome.input_tokens, outcome.output_tokens
+            )
+
+        try:
+            await self._database.write(change)
+        finally:
+            task.run = run._replace(
+                state=outcome.state, started_at=task.started_at, ended_at=now,
+                error=outcome.error, result=result, prompt=None,
+            )  # fmt: skip
+            self._tasks.pop(run.run_id, None)
+        self._announce(task, outcome, now)
+        self.book.changed(run.session_key, run.agent_id, "run")
+        for waiting in task.over:
+            if not waiting.called:
+                waiting.callback(task.run)
+        if outcome.error:
+            self.log.info("run {run}: {error}", run=run.run_id, error=outcome.error)
+
+    def _transcript(self, task: _Task, outcome: Outcome, now: int) -> list[dict[str, Any]]:
+        stream = task.stream
+        if stream is None:
+            return []
+        closing: dict[str, Any] = {"stopReason": outcome.stop_reason}
+        if outcome.error:
+            closing["errorMessage"] = outcome.error
+        elif outcome.state == "aborted" and not stream.text:
+            return []
+        if outcome.output_tokens or outcome.input_tokens:
+            total = outcome.input_tokens + outcome.output_tokens
+            closing["usage"] = {
+                "input": outcome.input_tokens, "output": outcome.output_tokens,
+                "totalTokens": total,
+            }  # fmt: skip
+        model = self.book.model_info(task.run.session_key, task.run.agent_id)
+        if model.provider:
+            closing |= {"provider": model.provider, "model": model.model}
+        return stream.transcript(now, closing)
+
+    def _result(self, task: _Task, outcome: Outcome, now: int) -> wire.RunResult:
+        text = task.stream.text if task.stream else ""
+        model = self.book.model_info(task.run.session_key, task.run.agent_id)
+        session = self.book.get(task.run.session_key)
+        return wire.RunResult(
+            payloads=[wire.RunPayload(text=text)] if text else [],
+            meta=wire.RunMeta(
+                duration_ms=max(0, now - (task.started_at or now)),
+                agent_meta=wire.AgentMeta(
+                    session_id=session.session_id if session else "",
+                    provider=model.provider,
+                    model=model.model,
+                    usage=wire.RunUsage(
+                        input=outcome.input_tokens,
+                        output=outcome.output_tokens,
+                        total=outcome.input_tokens + outcome.output_tokens,
+                    ),
+                ),
+                aborted=outcome.state == "aborted",
+                stop_reason=outcome.stop_reason,
+            ),
+        )
+
+    def _announce(self, task: _Task, outcome: Outcome, now: int) -> None:
+        stream = task.stream or RunStream(
+            self._reactor,
+            self._events,
+            RunNames(
+                task.run.run_id,
+                task.run.session_key,
+                task.run.requested_key,
+                "-",
+                task.run.agent_id,
+            ),
+            self._now_ms,
+        )
+        text = stream.text
+        message = assistant_message(text, now) if text else None
+        if outcome.state == "ok":
+            stream.ended(now, assistant_message(text, now), outcome.stop_reason)
+        elif outcome.state == "aborted":
+            stream.aborted(now, message, outcome.stop_reason)
+        else:
+            kind = "timeout" if outcome.state == "timeout" else "unknown"
+            stream.failed(now, outcome.error or "the run failed", kind, message)
+
+
+_SESSION_STATUS = {"ok": "done", "error": "failed", "timeout": "timeout", "aborted": "killed"}
+
+_STOP_REASONS = {"end_turn": "stop", "max_tokens": "length", "max_turn_requests": "length"}
+
+
+def _outcome_of(result: Any) -> Outcome:
+    """ACP's stop reason in our terms."""
+    if result.stop_reason == "cancelled":
+        return Outcome("aborted", "aborted", None, result.input_tokens, result.output_tokens)
+    if result.stop_reason == "refusal":
+        return Outcome("error", "error", "the agent refused to answer this")
+    reason = _STOP_REASONS.get(result.stop_reason, result.stop_reason)
+    return Outcome("ok", reason, None, result.input_tokens, result.output_tokens)

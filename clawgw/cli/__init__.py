@@ -1,0 +1,1 @@
+"""`clawgw …`: the command line, an ordinary Gateway client."""

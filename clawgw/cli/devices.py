@@ -1,0 +1,174 @@
+"""``clawgw devices``: who may connect."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clawgw.cli.gateway import as_object, ask, part, rows
+from clawgw.cli.output import ago, clean, facts, note, print_json, table
+from clawgw.cli.runner import USAGE, converse
+from clawgw.cli.settings import Globals
+
+if TYPE_CHECKING:
+    from clawgw.client import GatewayClient, Hello
+
+Row = dict[str, Any]
+
+
+@click.group()
+def devices() -> None:
+    """Approve devices, and manage those that are."""
+
+
+@devices.command("list")
+@click.pass_obj
+def list_devices(options: Globals) -> None:
+    """List the devices that wait for approval and those that have it."""
+    result = ask(options, "device.pair.list")
+    if options.as_json:
+        print_json(result)
+        return
+    pending, paired = rows(result, "pending"), rows(result, "paired")
+    if pending:
+        _show_pending(pending)
+        print()
+    if paired:
+        _show_paired(paired)
+    if not (pending or paired):
+        print("There are no devices.")
+
+
+@devices.command()
+@click.argument("request_id", required=False)
+@click.pass_obj
+def approve(options: Globals, request_id: str | None) -> None:
+    """Approve the device that asked with REQUEST_ID.
+
+    Without it, the only device that waits; if several wait they are listed.
+    """
+
+    async def conversation(client: GatewayClient, _hello: Hello) -> tuple[Any, list[Row]]:
+        chosen = request_id
+        if chosen is None:
+            listing = await client.request("device.pair.list", timeout=options.timeout)
+            waiting = rows(listing, "pending")
+            if len(waiting) != 1:
+                return None, waiting
+            chosen = str(waiting[0].get("requestId"))
+        params = {"requestId": chosen}
+        return await client.request("device.pair.approve", params, timeout=options.timeout), []
+
+    result, waiting = converse(options, conversation)
+    if result is None:
+        _ask_which(options, waiting)
+    elif options.as_json:
+        print_json(result)
+    else:
+        print(clean(f"Approved {_name(part(result, 'device'))}".rstrip() + "."))
+
+
+@devices.command()
+@click.argument("request_id")
+@click.pass_obj
+def reject(options: Globals, request_id: str) -> None:
+    """Refuse the device that asked with REQUEST_ID."""
+    result = ask(options, "device.pair.reject", {"requestId": request_id})
+    if options.as_json:
+        print_json(result)
+    else:
+        print("Rejected.")
+
+
+@devices.command()
+@click.argument("device_id")
+@click.option("--role", default="operator", show_default=True, help="Whose token.")
+@click.option("--scope", "scopes", multiple=True, help="What the new token may do (repeatable).")
+@click.pass_obj
+def rotate(options: Globals, device_id: str, role: str, scopes: tuple[str, ...]) -> None:
+    """Replace the token of a device; the old one stops working at once."""
+    params: dict[str, Any] = {"deviceId": device_id, "role": role}
+    if scopes:
+        params["scopes"] = list(scopes)
+    result = ask(options, "device.token.rotate", params)
+    if options.as_json:
+        print_json(result)
+        return
+    rotated = as_object(result)
+    facts(
+        [
+            ("Device", rotated.get("deviceId")),
+            ("Role", rotated.get("role")),
+            ("Scopes", rotated.get("scopes")),
+            ("Token", rotated.get("token") or "given to the device when it connects next"),
+        ]
+    )
+
+
+@devices.command()
+@click.argument("device_id")
+@click.option("--role", default="operator", show_default=True, help="Whose token.")
+@click.pass_obj
+def revoke(options: Globals, device_id: str, role: str) -> None:
+    """Take the token of a device away; it has to be approved again."""
+    result = ask(options, "device.token.revoke", {"deviceId": device_id, "role": role})
+    if options.as_json:
+        print_json(result)
+    else:
+        print("Revoked.")
+
+
+def _ask_which(options: Globals, waiting: list[Row]) -> None:
+    if options.as_json:
+        print_json({"pending": waiting})
+    elif waiting:
+        _show_pending(waiting)
+    else:
+        print("No device waits for approval.")
+    if waiting:
+        note("Several devices wait; say which: clawgw devices approve REQUEST_ID")
+        sys.exit(USAGE)
+
+
+def _show_pending(waiting: list[Row]) -> None:
+    table(
+        ["Request", "Device", "Name", "Role", "Scopes", "From", "Asked"],
+        [
+            [
+                row.get("requestId"),
+                str(row.get("deviceId", ""))[:12],
+                _name(row),
+                row.get("role"),
+                row.get("scopes"),
+                row.get("remoteIp"),
+                ago(row.get("ts")),
+            ]
+            for row in waiting
+        ],
+        title="Waiting for approval",
+    )
+
+
+def _show_paired(approved: list[Row]) -> None:
+    table(
+        ["Device", "Name", "Roles", "Scopes", "Connected", "Last seen"],
+        [
+            [
+                row.get("deviceId"),
+                _name(row),
+                row.get("roles"),
+                row.get("scopes"),
+                row.get("connected"),
+                ago(row.get("lastSeenAtMs")),
+            ]
+            for row in approved
+        ],
+        title="Approved",
+    )
+
+
+def _name(row: Row) -> str:
+    """What a device calls itself; granted nothing for it."""
+    return str(row.get("displayName") or row.get("clientId") or row.get("platform") or "")

@@ -1,0 +1,315 @@
+"""The configuration: one JSON file with comments, typed, checked as a whole before anything runs.
+
+Keys are OpenClaw's where the same thing exists there. A key we do not know and a value of the
+wrong type are errors that name the path, because a setting that silently does nothing is how
+gateways end up open. Environment variables and command line options win over the file; a token
+given in any of these ways is never shown.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+TOKEN_VARIABLES = ("CLAWGW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_TOKEN", "CLAWDBOT_GATEWAY_TOKEN")
+PASSWORD_VARIABLES = ("CLAWGW_GATEWAY_PASSWORD", "OPENCLAW_GATEWAY_PASSWORD")
+DEFAULT_PORT = 18789
+CONFIG_NAME = "config.json"
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Positive = Annotated[int, Meta(ge=1)]
+Name = Annotated[str, Meta(min_length=1)]
+AgentId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the message says what to change, and where."""
+
+
+class Section(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Base of all parts of the configuration: closed, immutable."""
+
+
+class RateLimit(Section, frozen=True):
+    """Back-off of an address that fails to authenticate."""
+
+    max_attempts: Positive = 5
+    window_ms: Positive = 60_000
+    max_delay_ms: Positive = 300_000
+
+
+class Auth(Section, frozen=True):
+    """`gateway.auth`: the shared secret of control-plane clients."""
+
+    mode: Literal["none", "token", "password"] | None = None
+    token: Name | None = None
+    password: Name | None = None
+    rate_limit: RateLimit = RateLimit()
+
+    def __repr__(self) -> str:
+        return f"Auth(mode={self.mode!r})"
+
+
+class Tls(Section, frozen=True):
+    """`gateway.tls`: see docs/security.md."""
+
+    enabled: bool = False
+    cert_path: Name | None = None
+    key_path: Name | None = None
+    auto_generate: bool = True
+    client_auth: Literal["off", "pinned"] = "off"
+    client_fingerprints: tuple[Name, ...] = ()
+
+
+class ControlUi(Section, frozen=True):
+    """`gateway.controlUi`: the page at `/`."""
+
+    enabled: bool = True
+    allowed_origins: tuple[Name, ...] = ()
+
+
+class Remote(Section, frozen=True):
+    """`gateway.remote`: the Gateway the CLI on this machine talks to, when it is elsewhere."""
+
+    url: Name | None = None
+    token: Name | None = None
+    password: Name | None = None
+    tls_fingerprint: Name | None = None
+
+    def __repr__(self) -> str:
+        return f"Remote(url={self.url!r})"
+
+
+class Gateway(Section, frozen=True):
+    """`gateway`: the port, who may come in, and how."""
+
+    mode: Literal["local", "remote"] = "local"
+    port: Port = DEFAULT_PORT
+    bind: Name = "loopback"
+    auth: Auth = Auth()
+    tls: Tls = Tls()
+    control_ui: ControlUi = ControlUi()
+    remote: Remote = Remote()
+    trusted_proxies: tuple[Name, ...] = ()
+
+
+class Model(Section, frozen=True):
+    """A model as `provider/model`."""
+
+    primary: Annotated[str, Meta(pattern=r"^[^/\s]+/\S+$")]
+
+
+class Identity(Section, frozen=True):
+    """How an agent shows itself."""
+
+    name: Name | None = None
+    theme: Name | None = None
+    emoji: Name | None = None
+    avatar: Name | None = None
+
+
+class Agent(Section, frozen=True):
+    """One entry of `agents.list`.
+
+    With `command` the agent is that program, speaking ACP over its standard input and output;
+    without, it is the built-in one.
+    """
+
+    id: AgentId
+    name: Name | None = None
+    default: bool = False
+    command: Annotated[tuple[Name, ...], Meta(min_length=1)] | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    workspace: Name | None = None
+    model: Model | None = None
+    identity: Identity = Identity()
+    system_prompt: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Agent(id={self.id!r})"
+
+
+class AgentDefaults(Section, frozen=True):
+    """`agents.defaults`: what an agent does not say itself. Times in seconds."""
+
+    model: Model | None = None
+    workspace: Name | None = None
+    system_prompt: str | None = None
+    timeout_seconds: Positive = 600
+    idle_seconds: Positive = 900
+
+
+class Agents(Section, frozen=True):
+    """`agents`."""
+
+    defaults: AgentDefaults = AgentDefaults()
+    list: tuple[Agent, ...] = ()
+
+
+class ProviderModel(Section, frozen=True):
+    """One model of a provider, for lists."""
+
+    id: Name
+    name: Name | None = None
+    context_window: Positive | None = None
+    reasoning: bool | None = None
+    input: tuple[Literal["text", "image"], ...] | None = None
+
+
+class Provider(Section, frozen=True):
+    """One entry of `models.providers`: where a provider is and which key opens it.
+
+    The key is in `apiKey`, in the file `apiKeyFile`, or in the environment variable `apiKeyEnv`.
+    """
+
+    api: (
+        Literal[
+            "openai-completions",
+            "openai-responses",
+            "anthropic-messages",
+            "google-generative-ai",
+        ]
+        | None
+    ) = None
+    base_url: Name | None = None
+    api_key: Name | None = None
+    api_key_file: Name | None = None
+    api_key_env: Name | None = None
+    models: tuple[ProviderModel, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Provider(base_url={self.base_url!r})"
+
+
+class Models(Section, frozen=True):
+    """`models`."""
+
+    providers: dict[str, Provider] = field(default_factory=dict)
+
+
+class Session(Section, frozen=True):
+    """`session`: what the main session is called."""
+
+    main_key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "main"
+
+
+class Config(Section, frozen=True):
+    """The whole file."""
+
+    gateway: Gateway = Gateway()
+    agents: Agents = Agents()
+    models: Models = Models()
+    session: Session = Session()
+
+
+_COMMENTS_AND_STRINGS = re.compile(
+    r"""
+    "(?:\\.|[^"\\])*"        # a string is kept as it is
+    | //[^\n]*               # comments go
+    | /\*.*?\*/
+    | ,(?=\s*(?:(?://[^\n]*|/\*.*?\*/)\s*)*[\]}])   # and a comma before a closing bracket
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def strip_comments(text: str) -> str:
+    """JSON with `//` and `/* */` comments and trailing commas as plain JSON, lines kept."""
+
+    def replacement(match: re.Match[str]) -> str:
+        found = match.group()
+        if found.startswith('"'):
+            return found
+        return "\n" * found.count("\n") or " "
+
+    return _COMMENTS_AND_STRINGS.sub(replacement, text)
+
+
+def parse_config(text: str, where: str = CONFIG_NAME) -> Config:
+    """The configuration in `text`.
+
+    Raises:
+        ConfigError: naming the file and every path that is wrong.
+    """
+    try:
+        value = msgspec.json.decode(strip_comments(text).encode() or b"{}")
+    except (msgspec.DecodeError, RecursionError) as problem:
+        raise ConfigError(f"{where} is not JSON: {problem}") from None
+    try:
+        config = msgspec.convert(value, Config)
+    except msgspec.ValidationError:
+        raise ConfigError(f"{where}: {'; '.join(config_problems(value))}") from None
+    _check_agents(config.agents, where)
+    return config
+
+
+def config_problems(value: Any) -> Sequence[str]:
+    """Every mistake in a configuration value, each with its path; values are not repeated."""
+    from clawgw.protocol.validate import problems
+
+    return problems(config_schema(), value)
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON Schema of the configuration file."""
+    return msgspec.json.schema(Config)
+
+
+def _check_agents(agents: Agents, where: str) -> None:
+    ids = [agent.id for agent in agents.list]
+    twice = {name for name in ids if ids.count(name) > 1}
+    if twice:
+        raise ConfigError(f"{where}: agents.list has the id {sorted(twice)[0]!r} twice")
+    if sum(agent.default for agent in agents.list) > 1:
+        raise ConfigError(f"{where}: agents.list has more than one entry with default: true")
+
+
+def load_config(path: Path | None) -> Config:
+    """The configuration in a file; the defaults where there is no file at `path`.
+
+    Raises:
+        ConfigError: the file cannot be read or used.
+    """
+    if path is None:
+        return Config()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Config()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ConfigError(f"cannot read {path}: {problem}") from None
+    return parse_config(text, str(path))
+
+
+def default_state_dir(environ: Mapping[str, str]) -> Path:
+    """Where state is kept unless `--state-dir` says otherwise."""
+    given = environ.get("CLAWGW_STATE_DIR")
+    return Path(given).expanduser() if given else Path.home() / ".clawgw"
+
+
+def ensure_state_dir(path: Path) -> None:
+    """Make the state directory, for its owner only.
+
+    Raises:
+        ConfigError: it cannot be made or written to.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            path.chmod(0o700)
+    except OSError as problem:
+        raise ConfigError(f"cannot use the state directory {path}: {problem}") from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigError(f"the state directory {path} is not writable for this user")
+
+
+def first_of(environ: Mapping[str, str], names: Sequence[str]) -> str | None:
+    """The first of these environment variables that says something."""
+    return next((environ[name] for name in names if environ.get(name)), None)

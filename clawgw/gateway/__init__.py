@@ -1,0 +1,1 @@
+"""The TLS, WebSocket and HTTP edge of the Gateway."""

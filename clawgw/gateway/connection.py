@@ -1,0 +1,134 @@
+"""One connection after the handshake: who it is, what it may hear, how fast it reads.
+
+Every event an eligible connection is due gets the connection's next `seq`, also one that is
+dropped because the reader is slow: the hole tells the client to refresh. A slow reader loses
+droppable events first; when what waits for it exceeds `max_buffered_bytes`, it loses its
+connection. So the Gateway's memory never depends on how fast somebody reads.
+
+This is plain state over a `Wire`, which writes whole text frames; it knows no transport.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from clawgw.protocol.connect import ClientInfo
+from clawgw.protocol.frames import with_seq
+
+SLOW_CONSUMER = "slow consumer"
+POLICY_VIOLATION = 1008
+
+
+class Wire(Protocol):
+    """Where a connection writes."""
+
+    def send_text(self, payload: bytes) -> None:
+        """Write one text message."""
+
+    def send_framed(self, frame: bytes) -> None:
+        """Write bytes that are WebSocket frames already."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin to close."""
+
+
+def text_frame(payload: bytes) -> bytes:
+    """An unmasked, final WebSocket text frame (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return b"\x81" + bytes((size,)) + payload
+    if size < 65536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+
+
+class Connection:
+    """A client that was let in.
+
+    Args:
+        wire: where its frames go.
+        conn_id: its name in logs.
+        version: the protocol version agreed on.
+        audible: the names of the events it may hear.
+        max_buffered_bytes: how much may wait for it.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        conn_id: str,
+        version: int,
+        role: str,
+        scopes: frozenset[str],
+        caps: frozenset[str],
+        client: ClientInfo,
+        device_id: str | None,
+        auth_method: str,
+        address: str,
+        audible: frozenset[str],
+        max_buffered_bytes: int,
+        connected_at_ms: int,
+    ) -> None:
+        self.wire = wire
+        self.conn_id = conn_id
+        self.version = version
+        self.role = role
+        self.scopes = scopes
+        self.caps = caps
+        self.client = client
+        self.device_id = device_id
+        self.auth_method = auth_method
+        self.address = address
+        self.audible = audible
+        self.connected_at_ms = connected_at_ms
+        self.pending_requests = 0
+        self._seq = 0
+        self._max_buffered = max_buffered_bytes
+        self._slow = False
+        self._buffered = 0
+        self._closed = False
+
+    def respond(self, payload: bytes) -> None:
+        """Send a response."""
+        self._account(len(payload))
+        self.wire.send_text(payload)
+
+    def send_event(self, head: bytes, frames: dict[int, bytes], *, droppable: bool) -> None:
+        """Send an event with this connection's next number.
+
+        Args:
+            head: the event without its end, see `protocol.frames.event_head`.
+            frames: frames of this event already made, by number; shared by all connections.
+            droppable: whether a slow reader goes without.
+        """
+        self._seq = seq = self._seq + 1
+        if self._slow and droppable:
+            return
+        frame = frames.get(seq)
+        if frame is None:
+            frame = frames[seq] = text_frame(with_seq(head, seq))
+        if self._slow:
+            self._account(len(frame))
+        self.wire.send_framed(frame)
+
+    def reader_is_slow(self) -> None:
+        """What was written is waiting in this process."""
+        self._slow = True
+
+    def reader_caught_up(self) -> None:
+        """Everything written has gone to the network."""
+        self._slow = False
+        self._buffered = 0
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin to close, once."""
+        if not self._closed:
+            self._closed = True
+            self.wire.close(code, reason)
+
+    def _account(self, size: int) -> None:
+        if self._slow:
+            self._buffered += size
+            if self._buffered > self._max_buffered:
+                self.close(POLICY_VIOLATION, SLOW_CONSUMER)

@@ -1,0 +1,353 @@
+"""JSON-RPC 2.0 with a child process: one JSON object a line over its standard input and output.
+
+Everything the Gateway runs beside itself speaks this: agents, and whatever owns a chat surface
+that has no library for Twisted. A child is not trusted to behave: a line may be at most
+`MAX_LINE` bytes, what it does not read may be at most `MAX_UNREAD`, a line that is no JSON-RPC is
+logged and skipped, its standard error goes to the log line by line. When it ends, whatever was
+asked of it fails with `ProcessGone`, once.
+
+Stopping is polite first: its input is closed, then SIGTERM, then SIGKILL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import re
+import shutil
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IReactorProcess, IReactorTime
+from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+MAX_LINE = 32 * 1024 * 1024
+MAX_UNREAD = 64 * 1024 * 1024
+MAX_LOG_LINE = 2000
+TERM_SECONDS = 2.0
+KILL_SECONDS = 5.0
+
+METHOD_NOT_FOUND = -32601
+INTERNAL_ERROR = -32603
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class ProcessGone(Exception):
+    """The child has ended, or could not be started; the message says how."""
+
+
+class RpcError(Exception):
+    """The child answered with an error.
+
+    Attributes:
+        code: the JSON-RPC code.
+        data: what it said beside the message.
+    """
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+
+
+class RpcTimeout(Exception):
+    """The child did not answer in time."""
+
+
+OnRequest = Callable[[str, dict[str, Any]], Awaitable[Any] | Any]
+OnNotification = Callable[[str, dict[str, Any]], None]
+
+
+class _Message(msgspec.Struct, frozen=True):
+    """A line: request, notification or response. Unknown fields are ignored."""
+
+    id: int | str | msgspec.UnsetType | None = msgspec.UNSET
+    method: str | None = None
+    params: Any = None
+    result: Any = None
+    error: Any = None
+
+
+class JsonRpcProcess(ProcessProtocol):
+    """A child that speaks JSON-RPC.
+
+    Args:
+        reactor: starts processes and knows the time.
+        name: what the log calls it.
+        on_request: answers what the child asks; may raise `RpcError`.
+        on_notification: hears what the child says.
+        on_exit: called once, with the reason in words.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        name: str,
+        *,
+        on_request: OnRequest,
+        on_notification: OnNotification,
+        on_exit: Callable[[str], None],
+    ) -> None:
+        self._reactor: IReactorTime = reactor
+        self._processes: IReactorProcess = reactor
+        self._name = name
+        self._on_request = on_request
+        self._on_notification = on_notification
+        self._on_exit = on_exit
+        self._decode = msgspec.json.Decoder(_Message).decode
+        self._pending: dict[int, Deferred[Any]] = {}
+        self._last_id = 0
+        self._line: list[bytes] = []
+        self._line_size = 0
+        self._error_line = b""
+        self._unread = 0
+        self._clogged = False
+        self._running = False
+        self._timers: list[Any] = []
+        self._why: str | None = None
+        self.ended: Deferred[None] = Deferred()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._running
+
+    def start(
+        self, command: Sequence[str], *, env: Mapping[str, str], cwd: str | None = None
+    ) -> None:
+        """Start the child.
+
+        Raises:
+            ProcessGone: the program or its directory is not there.
+        """
+        program = shutil.which(command[0], path=env.get("PATH"))
+        if program is None:
+            raise ProcessGone(f"there is no program {command[0]!r}")
+        if cwd is not None and not os.path.isdir(cwd):
+            raise ProcessGone(f"there is no directory {cwd!r}")
+        try:
+            transport: Any = self._processes.spawnProcess(
+                self, program, [program, *command[1:]], env=dict(env), path=cwd
+            )
+        except OSError as problem:
+            raise ProcessGone(f"cannot start {command[0]!r}: {problem.strerror}") from None
+        self._running = True
+        self.log.info("{name}: started, pid {pid}", name=self._name, pid=transport.pid)
+
+    def connectionMade(self) -> None:
+        """It is there; ask to be told when it does not read."""
+        self.transport.registerProducer(self, True)  # type: ignore[union-attr]
+
+    # Asking
+
+    def request(
+        self, method: str, params: Mapping[str, Any], *, timeout: float | None = None
+    ) -> Deferred[Any]:
+        """Ask the child; fires with its result.
+
+        Args:
+            timeout: seconds, None for as long as it takes.
+
+        Errors: `RpcError`, `RpcTimeout`, `ProcessGone`.
+        """
+        self._last_id = request_id = self._last_id + 1
+        deferred: Deferred[Any] = Deferred()
+        if not self._send({"id": request_id, "method": method, "params": params}):
+            deferred.errback(ProcessGone(self._why or "it is not running"))
+            return deferred
+        self._pending[request_id] = deferred
+        if timeout is not None:
+            self._limit(request_id, deferred, method, timeout)
+        return deferred
+
+    def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        """Tell the child; nothing comes back."""
+        self._send({"method": method, "params": params})
+
+    def _limit(self, request_id: int, deferred: Deferred[Any], method: str, timeout: float) -> None:
+        def expire() -> None:
+            if self._pending.pop(request_id, None) is not None:
+                deferred.errback(RpcTimeout(f"no answer to {method} within {timeout:g} s"))
+
+        call = self._reactor.callLater(timeout, expire)
+
+        def settled(result: Any) -> Any:
+            if call.active():
+                call.cancel()
+            return result
+
+        deferred.addBoth(settled)
+
+    def _send(self, message: dict[str, Any]) -> bool:
+        if not self._running:
+            return False
+        line = msgspec.json.encode({"jsonrpc": "2.0", **message}) + b"\n"
+        if self._clogged:
+            self._unread += len(line)
+            if self._unread > MAX_UNREAD:
+                self._kill("it does not read what it is sent")
+                return False
+        self.transport.write(line)  # type: ignore[union-attr]
+        return True
+
+    # IPushProducer: how fast the child reads
+
+    def pauseProducing(self) -> None:
+        """The child does not keep up."""
+        self._clogged = True
+
+    def resumeProducing(self) -> None:
+        """It has caught up."""
+        self._clogged = False
+        self._unread = 0
+
+    def stopProducing(self) -> None:
+        """It reads no more; its end follows."""
+
+    # Hearing
+
+    def outReceived(self, data: bytes) -> None:
+        """Bytes of its standard output."""
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            self._line.append(line)
+            whole = b"".join(self._line)
+            self._line, self._line_size = [], 0
+            if whole.strip():
+                self._handle(whole)
+        if rest:
+            self._line.append(rest)
+            self._line_size += len(rest)
+            if self._line_size > MAX_LINE:
+                self._line, self._line_size = [], 0
+                self._kill(f"it wrote a line of more than {MAX_LINE} bytes")
+
+    def errReceived(self, data: bytes) -> None:
+        """Bytes of its standard error, for the log."""
+        *lines, rest = (self._error_line + data).split(b"\n")
+        self._error_line = rest[-MAX_LOG_LINE:]
+        for line in lines:
+            text = _CONTROL.sub("?", line[:MAX_LOG_LINE].decode("utf-8", "replace")).rstrip()
+            if text:
+                self.log.info("{name}: {text}", name=self._name, text=text)
+
+    def _handle(self, line: bytes) -> None:
+        try:
+            message = self._decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self.log.warn("{name}: wrote a line that is no JSON-RPC", name=self._name)
+            return
+        if message.method is not None:
+            params = message.params if isinstance(message.params, dict) else {}
+            self._called(message.id, message.method, params)
+        elif isinstance(message.id, int):
+            self._answered(message.id, message)
+        elif message.error is not None:
+            self.log.warn("{name}: reports an error nobody asked for", name=self._name)
+
+    def _answered(self, request_id: int, message: _Message) -> None:
+        deferred = self._pending.pop(request_id, None)
+        if deferred is None:
+            return
+        if message.error is None:
+            deferred.callback(message.result)
+        else:
+            deferred.errback(_rpc_error(message.error))
+
+    def _called(
+        self, request_id: int | str | msgspec.UnsetType | None, method: str, params: dict[str, Any]
+    ) -> None:
+        if isinstance(request_id, msgspec.UnsetType):
+            try:
+                self._on_notification(method, params)
+            except Exception:  # noqa: BLE001 - what a child says must not break reading it
+                self.log.failure("{name}: while hearing {method}", name=self._name, method=method)
+            return
+        answer = maybeDeferred(_run, self._on_request, method, params)
+        answer.addCallbacks(
+            lambda result: self._send({"id": request_id, "result": result}),
+            lambda failure: self._send({"id": request_id, "error": self._error_of(failure)}),
+        )
+
+    def _error_of(self, failure: Failure) -> dict[str, Any]:
+        problem = failure.value
+        if isinstance(problem, RpcError):
+            return {"code": problem.code, "message": str(problem)}
+        self.log.failure("{name}: while answering it", failure, name=self._name)
+        return {"code": INTERNAL_ERROR, "message": "the Gateway could not do that"}
+
+    # The end
+
+    def stop(self) -> Deferred[None]:
+        """End the child, politely first; fires when it is gone."""
+        if self._running and not self._timers:
+            self._why = self._why or "it was stopped"
+            self.transport.closeStdin()  # type: ignore[union-attr]
+            self._timers = [
+                self._reactor.callLater(TERM_SECONDS, self._signal, "TERM"),
+                self._reactor.callLater(KILL_SECONDS, self._signal, "KILL"),
+            ]
+        return self.ended
+
+    def kill(self, why: str) -> None:
+        """End the child now."""
+        self._kill(why)
+
+    def _kill(self, why: str) -> None:
+        self._why = self._why or why
+        self._signal("KILL")
+
+    def _signal(self, name: str) -> None:
+        with contextlib.suppress(ProcessExitedAlready):
+            self.transport.signalProcess(name)  # type: ignore[union-attr]
+
+    def processEnded(self, reason: Failure) -> None:
+        """It is gone and its pipes are empty."""
+        self._running = False
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
+        why = self._why or _exit_words(reason)
+        self._why = why
+        self.log.info("{name}: ended, {why}", name=self._name, why=why)
+        pending, self._pending = self._pending, {}
+        for deferred in pending.values():
+            deferred.errback(ProcessGone(why))
+        self._on_exit(why)
+        self.ended.callback(None)
+
+
+def _run(handler: OnRequest, method: str, params: dict[str, Any]) -> Any:
+    result = handler(method, params)
+    if inspect.iscoroutine(result):
+        return Deferred.fromCoroutine(result)
+    return result
+
+
+def _rpc_error(error: Any) -> RpcError:
+    if not isinstance(error, dict):
+        return RpcError(INTERNAL_ERROR, "an error without a description")
+    code = error.get("code")
+    message = error.get("message")
+    return RpcError(
+        code if isinstance(code, int) else INTERNAL_ERROR,
+        message if isinstance(message, str) and message else "an error without a description",
+        error.get("data"),
+    )
+
+
+def _exit_words(reason: Failure) -> str:
+    status = getattr(reason.value, "exitCode", None)
+    signal = getattr(reason.value, "signal", None)
+    if signal is not None:
+        return f"it was ended by signal {signal}"
+    return f"it ended with exit code {status}"

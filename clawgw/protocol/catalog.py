@@ -1,0 +1,75 @@
+"""Which types belong to which method and event: the index of the protocol.
+
+The schema export walks it, the router decodes by it, and the tests generate from it. Scopes are
+not here: they are declared where a method is registered, beside what it does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from clawgw.protocol import agents, chat, connect, devices, sessions, system
+from clawgw.protocol.base import AnyParams, NoParams
+
+
+class MethodTypes(NamedTuple):
+    """Parameter and result type of a method; `others` are results it may have instead."""
+
+    params: type[Any]
+    result: Any
+    others: tuple[Any, ...] = ()
+
+
+def method_types() -> dict[str, MethodTypes]:
+    """Every method of the protocol, by name."""
+    of = MethodTypes
+    return {
+        "connect": of(connect.ConnectParams, connect.HelloOk),
+        "health": of(AnyParams, system.Health),
+        "status": of(AnyParams, system.Status),
+        "system-presence": of(AnyParams, list[system.PresenceEntry]),
+        "system-event": of(system.SystemEventParams, system.Ok),
+        "talk.mode": of(system.TalkModeParams, system.TalkMode),
+        "agents.list": of(NoParams, agents.AgentsList),
+        "agent.identity.get": of(agents.AgentIdentityParams, agents.AgentIdentity),
+        "models.list": of(agents.ModelsListParams, agents.ModelsList),
+        "agent": of(agents.AgentParams, agents.AgentFinal, (agents.AgentAccepted,)),
+        "agent.wait": of(agents.AgentWaitParams, agents.AgentWaitResult),
+        "chat.send": of(chat.ChatSendParams, chat.ChatSendResult),
+        "chat.history": of(
+            chat.ChatHistoryParams,
+            chat.ChatHistory,
+            (chat.ChatHistoryDelta, chat.ChatHistoryReset),
+        ),
+        "chat.abort": of(chat.ChatAbortParams, chat.ChatAbortResult),
+        "chat.inject": of(chat.ChatInjectParams, chat.ChatInjectResult),
+        "sessions.list": of(sessions.SessionsListParams, sessions.SessionsList),
+        "sessions.preview": of(sessions.SessionsPreviewParams, sessions.SessionsPreview),
+        "sessions.resolve": of(sessions.SessionsResolveParams, sessions.SessionResolved),
+        "sessions.patch": of(sessions.SessionsPatchParams, sessions.SessionChanged),
+        "sessions.reset": of(sessions.SessionsResetParams, sessions.SessionChanged),
+        "sessions.delete": of(sessions.SessionsDeleteParams, sessions.SessionDeleted),
+        "sessions.compact": of(sessions.SessionsCompactParams, sessions.SessionCompacted),
+        "device.pair.list": of(NoParams, devices.PairList),
+        "device.pair.approve": of(devices.PairDecisionParams, devices.PairApproved),
+        "device.pair.reject": of(devices.PairDecisionParams, devices.PairRejected),
+        "device.token.rotate": of(devices.TokenRotateParams, devices.TokenRotated),
+        "device.token.revoke": of(devices.TokenRevokeParams, devices.TokenRevoked),
+    }
+
+
+def event_types() -> dict[str, Any]:
+    """Every event of the protocol, by name."""
+    return {
+        "connect.challenge": connect.ChallengeEvent,
+        "agent": agents.AgentEvent,
+        "chat": chat.ChatEvent,
+        "presence": system.PresenceEvent,
+        "tick": system.TickEvent,
+        "talk.mode": system.TalkMode,
+        "shutdown": system.ShutdownEvent,
+        "health": system.Health,
+        "sessions.changed": sessions.SessionsChangedEvent,
+        "device.pair.requested": devices.PairRequest,
+        "device.pair.resolved": devices.PairResolvedEvent,
+    }

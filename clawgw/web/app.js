@@ -1,0 +1,544 @@
+/**
+ * WebChat: puts the parts together.
+ *
+ * This file decides nothing about the wire or the looks; it carries events from the Gateway to the
+ * conversation on the screen, and what the person does to the Gateway.
+ */
+
+import { sessionInAddress, setSessionInAddress, takeToken } from "./address.js";
+import { Approvals } from "./approvals.js";
+import { Composer } from "./composer.js";
+import { Conversation } from "./conversation.js";
+import { Credentials } from "./credentials.js";
+import { askConfirm, askText } from "./dialogs.js";
+import { el, icon } from "./dom.js";
+import { Gate } from "./gate.js";
+import { Gateway } from "./gateway.js";
+import { contentText } from "./history.js";
+import { IdentityUnavailable, loadIdentity } from "./identity.js";
+import { Outbox } from "./outbox.js";
+import { newSessionKey, SessionList, sessionTitle } from "./sessions.js";
+import { BrowserStorage } from "./storage.js";
+import { installTheme } from "./theme.js";
+import { Transcript } from "./transcript.js";
+
+const HISTORY_PAGE = 200;
+const SESSIONS_SHOWN = 50;
+const LIST_DELAY_MS = 250;
+const SPOKEN_LENGTH = 1000;
+
+/** @param {string} id @returns {any} */
+function byId(id) {
+  return document.getElementById(id);
+}
+
+/** The page. */
+class WebChat {
+  /** @param {BrowserStorage} storage @param {Credentials} credentials */
+  constructor(storage, credentials) {
+    this.storage = storage;
+    this.credentials = credentials;
+    this.gate = new Gate(byId("gate"), { onSecret: (kind, value) => this.giveSecret(kind, value) });
+    this.transcript = new Transcript(
+      { scroller: byId("scroller"), list: byId("transcript"), jump: byId("jump"),
+        announcer: byId("announcer") },
+      {
+        onLoadOlder: () => this.loadOlder(),
+        onResend: (item) => this.resend(item),
+        onRetry: (id) => this.retry(id),
+        onDiscard: (id) => this.discard(id),
+        onSuggestion: (text) => this.send(text),
+      });
+    this.composer = new Composer(
+      { form: byId("composer"), input: byId("input"), send: byId("send"), stop: byId("stop") },
+      storage, { onSend: (text) => this.send(text), onStop: () => this.stop() });
+    this.sessions = new SessionList(byId("sessions"), (key) => this.openSession(key, true));
+    this.outbox = new Outbox(storage, (method, params) => this.ask(method, params),
+      (entry, outcome) => this.delivered(entry, outcome));
+    this.approvals = new Approvals(byId("approvals"),
+      (id, decision) => this.ask("exec.approval.resolve", { id, decision }));
+    /** @type {any[]} */
+    this.agents = [];
+    this.defaults = { agentId: "main", sessionKey: "agent:main:main" };
+    /** @type {Conversation|null} */
+    this.conversation = null;
+    this.decorate();
+  }
+
+  /** @param {import("./identity.js").DeviceIdentity} identity */
+  start(identity) {
+    const url = new URL("/", window.location.href);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    url.hash = "";
+    this.gateway = new Gateway({
+      url: url.href,
+      identity,
+      credentials: this.credentials,
+      onState: (state) => this.lineChanged(state),
+      onEvent: (event, payload) => this.receive(event, payload),
+      onGap: () => this.refresh(),
+    });
+    this.gateway.start();
+  }
+
+  /** @param {string} method @param {object} [params] @returns {Promise<any>} */
+  ask(method, params) {
+    if (!this.gateway) return Promise.reject(new Error("The page is not connected yet."));
+    return this.gateway.request(method, params);
+  }
+
+  /** Ask for something the page can do without. @param {string} method @param {object} [params] */
+  async askLeniently(method, params) {
+    try {
+      return await this.ask(method, params);
+    } catch {
+      return null; // an older Gateway, a missing scope, or a lost line: the page shows less
+    }
+  }
+
+  // The line to the Gateway ------------------------------------------------------------------
+
+  /** @param {import("./gateway.js").LineState} state */
+  lineChanged(state) {
+    if (state.name === "online") this.welcomed(state.hello);
+    else if (state.name === "connecting") this.connecting(state.first);
+    else if (state.name === "refused") this.gate.refused(state.verdict);
+    else this.disconnected(state);
+  }
+
+  /** @param {boolean} first */
+  connecting(first) {
+    if (first) this.gate.connecting();
+    this.showStatus("waiting", "Connecting…");
+  }
+
+  /** @param {{reason: string, restarting: boolean}} state */
+  disconnected({ reason, restarting }) {
+    if (!this.conversation) this.gate.unreachable(reason);
+    this.showStatus("waiting", restarting ? "Gateway is restarting" : "Reconnecting…");
+  }
+
+  /** @param {"token"|"password"} kind @param {string} value */
+  giveSecret(kind, value) {
+    this.credentials.give(kind, value);
+    this.gateway?.connect();
+  }
+
+  /** @param {any} hello */
+  async welcomed(hello) {
+    this.gate.open();
+    this.showStatus("online", "");
+    const defaults = hello.snapshot?.sessionDefaults ?? {};
+    const agentId = defaults.defaultAgentId ?? this.defaults.agentId;
+    this.defaults = { agentId, sessionKey: defaults.mainSessionKey ?? `agent:${agentId}:main` };
+    this.showServer(hello.server?.version, true);
+    this.applyScopes();
+    this.conversation?.nextEpoch();
+    if (this.conversation) await this.refresh();
+    else this.openSession(this.firstSession(), false);
+    this.outbox.flush();
+    this.listSessions();
+    this.loadAgents();
+    this.loadHealth(hello.server?.version);
+    this.loadApprovals();
+  }
+
+  applyScopes() {
+    this.composer.setAllowed(this.gateway?.may("operator.write") ?? false);
+    byId("session-menu-button").hidden = !this.gateway?.may("operator.admin");
+    byId("new-session").disabled = !this.gateway?.may("operator.write");
+  }
+
+  /** @param {"online"|"waiting"} state @param {string} text */
+  showStatus(state, text) {
+    const node = byId("status");
+    node.dataset.state = state;
+    node.textContent = text;
+    node.title = text || "Connected";
+  }
+
+  /** @param {string|undefined} version @param {boolean} healthy */
+  showServer(version, healthy) {
+    byId("server").textContent = `Gateway ${version ?? ""}${healthy ? "" : " · not healthy"}`;
+  }
+
+  /** @param {string|undefined} version */
+  async loadHealth(version) {
+    const health = await this.askLeniently("health");
+    if (health) this.showServer(version, health.ok !== false);
+  }
+
+  async loadApprovals() {
+    this.approvals.clear();
+    if (!this.gateway?.may("operator.approvals")) return;
+    const result = await this.askLeniently("exec.approval.list");
+    const open = Array.isArray(result) ? result : result?.approvals ?? result?.pending ?? [];
+    for (const question of open) this.approvals.ask(question);
+  }
+
+  // Events -----------------------------------------------------------------------------------
+
+  /** @param {string} event @param {any} payload */
+  receive(event, payload) {
+    switch (event) {
+      case "chat":
+      case "agent":
+        this.receiveRun(event, payload);
+        break;
+      case "sessions.changed":
+        this.listSessions();
+        break;
+      case "shutdown":
+        this.showStatus("waiting", "Gateway is restarting");
+        break;
+      case "tick":
+        this.outbox.flush();
+        break;
+      case "exec.approval.requested":
+        this.approvals.ask(payload);
+        break;
+      case "exec.approval.resolved":
+        this.approvals.remove(payload.id);
+        break;
+      default: // not for this page
+    }
+  }
+
+  /** @param {"chat"|"agent"} event @param {any} payload */
+  receiveRun(event, payload) {
+    const { conversation } = this;
+    const here = conversation && this.fullKey(payload.sessionKey ?? "") === conversation.sessionKey;
+    if (!here) {
+      if (event === "chat" && payload.state !== "delta") this.touched(payload);
+      return;
+    }
+    const change = event === "chat" ? conversation.applyChat(payload) : conversation.applyAgent(payload);
+    this.redraw();
+    if (change.started) this.refresh();
+    if (change.ended) this.runEnded(payload);
+  }
+
+  /** Something happened in another session. @param {any} payload */
+  touched(payload) {
+    if (payload.sessionKey && payload.state === "final") this.sessions.touch(this.fullKey(payload.sessionKey));
+    this.listSessions();
+  }
+
+  /** @param {any} payload */
+  runEnded(payload) {
+    const asked = this.conversation?.items().some((item) => item.key === `user:${payload.runId}`);
+    const text = contentText(payload.message?.content) || payload.errorMessage || "";
+    this.transcript.announce(`${this.agentName()}: ${text.slice(0, SPOKEN_LENGTH)}`);
+    if (!asked || !payload.message) this.refresh();
+    this.listSessions();
+  }
+
+  // The conversation on the screen -----------------------------------------------------------
+
+  /** @returns {string} */
+  firstSession() {
+    const wanted = sessionInAddress() ?? this.storage.read("session");
+    return wanted ? this.fullKey(wanted) : this.defaults.sessionKey;
+  }
+
+  /** @param {string} key perhaps short, as "main" @returns {string} */
+  fullKey(key) {
+    if (key.startsWith("agent:") || key === "global" || key === "unknown") return key;
+    return key === "main" ? this.defaults.sessionKey : `agent:${this.defaults.agentId}:${key}`;
+  }
+
+  /** @param {string} key @param {boolean} chosen by the person just now */
+  openSession(key, chosen) {
+    this.closeDrawer();
+    if (this.conversation?.sessionKey === key) return;
+    this.conversation = new Conversation(key);
+    for (const entry of this.outbox.of(key)) this.showEntry(entry);
+    setSessionInAddress(key, chosen);
+    this.storage.write("session", key);
+    this.composer.open(key);
+    this.sessions.setCurrent(key);
+    this.showAgent();
+    this.redraw();
+    this.refresh();
+    if (chosen) this.composer.focus();
+  }
+
+  /** @param {import("./outbox.js").Entry} entry */
+  showEntry(entry) {
+    this.conversation?.write(entry);
+    if (entry.error) this.conversation?.rejected(entry.id, entry.error);
+  }
+
+  redraw() {
+    const { conversation } = this;
+    if (!conversation) return;
+    this.transcript.show(conversation);
+    this.composer.setRunning(conversation.activeRunId !== null);
+    const title = sessionTitle(this.sessions.find(conversation.sessionKey), conversation.sessionKey);
+    byId("title").textContent = title;
+    document.title = `${title} · clawgw`;
+  }
+
+  /** Read the newest page of history again; calls that come meanwhile become one more reading. */
+  async refresh() {
+    if (this.refreshing) {
+      this.refreshAgain = true;
+      return;
+    }
+    this.refreshing = true;
+    try {
+      do {
+        this.refreshAgain = false;
+        await this.readHistory();
+      } while (this.refreshAgain);
+    } finally {
+      this.refreshing = false;
+    }
+  }
+
+  async readHistory() {
+    const { conversation } = this;
+    if (!conversation || !this.gateway?.online) return;
+    const mark = conversation.mark();
+    const history = await this.askLeniently("chat.history",
+      { sessionKey: conversation.sessionKey, limit: HISTORY_PAGE });
+    if (!history || conversation !== this.conversation) {
+      this.refreshAgain ||= conversation !== this.conversation;
+      return;
+    }
+    conversation.applyHistory(history, mark);
+    this.redraw();
+  }
+
+  async loadOlder() {
+    const { conversation } = this;
+    if (!conversation) return;
+    const older = await this.askLeniently("chat.history", { sessionKey: conversation.sessionKey,
+      limit: HISTORY_PAGE, offset: conversation.messages.length });
+    if (!older || conversation !== this.conversation) return;
+    conversation.prependHistory(older);
+    this.redraw();
+  }
+
+  // What the person does ---------------------------------------------------------------------
+
+  /** @param {string} text */
+  send(text) {
+    const { conversation } = this;
+    if (!conversation) return;
+    conversation.write(this.outbox.add(conversation.sessionKey, text));
+    this.transcript.toEnd();
+    this.redraw();
+    this.outbox.flush();
+  }
+
+  /**
+   * @param {import("./outbox.js").Entry} entry
+   * @param {{kind: "accepted"}|{kind: "rejected", error: string}} outcome
+   */
+  delivered(entry, outcome) {
+    if (entry.sessionKey !== this.conversation?.sessionKey) return;
+    if (outcome.kind === "accepted") this.conversation.accepted(entry.id);
+    else this.conversation.rejected(entry.id, outcome.error);
+    this.redraw();
+  }
+
+  /** Ask the question of a failed answer again. @param {import("./history.js").Item} item */
+  resend(item) {
+    const items = this.conversation?.items() ?? [];
+    const at = items.findIndex((each) => each.key === item.key);
+    const question = items.find((each) => each.key === `user:${item.runId}`)
+      ?? items.slice(0, at).findLast((each) => each.role === "user");
+    const text = question?.parts.flatMap((part) => (part.type === "text" ? part.text : [])).join("\n");
+    if (text) this.send(text);
+  }
+
+  /** @param {string} id */
+  retry(id) {
+    this.outbox.retry(id);
+    this.conversation?.setWritten(id, "unsent");
+    this.redraw();
+    this.outbox.flush();
+  }
+
+  /** @param {string} id */
+  discard(id) {
+    this.outbox.discard(id);
+    this.conversation?.discard(id);
+    this.redraw();
+  }
+
+  async stop() {
+    const { conversation } = this;
+    const runId = conversation?.activeRunId;
+    if (!conversation || !runId) return;
+    await this.askLeniently("chat.abort", { sessionKey: conversation.sessionKey, runId });
+  }
+
+  // Sessions ---------------------------------------------------------------------------------
+
+  /** The list, a moment later: changes come in crowds. */
+  listSessions() {
+    this.listing ??= setTimeout(async () => {
+      this.listing = undefined;
+      const result = await this.askLeniently("sessions.list",
+        { limit: SESSIONS_SHOWN, includeDerivedTitles: true, includeLastMessage: true });
+      if (!result) return;
+      this.sessions.setRows(result.sessions ?? []);
+      this.redraw();
+    }, LIST_DELAY_MS);
+  }
+
+  newSession() {
+    const chosen = byId("agent");
+    const agentId = chosen.hidden ? this.defaults.agentId : chosen.value;
+    this.openSession(newSessionKey(agentId), true);
+  }
+
+  async renameSession() {
+    const key = this.conversation?.sessionKey;
+    if (!key) return;
+    const value = sessionTitle(this.sessions.find(key), key);
+    const label = await askText({ title: "Rename this session", label: "Name", value, confirm: "Rename" });
+    if (label === null) return;
+    await this.change("sessions.patch", { key, label: label || null });
+  }
+
+  async resetSession() {
+    const { conversation } = this;
+    const sure = conversation && await askConfirm({ title: "Start this session over?", confirm: "Start over",
+      text: "The agent forgets what was said here so far.", danger: true });
+    if (!sure || !await this.change("sessions.reset", { key: conversation.sessionKey })) return;
+    conversation.clear();
+    this.redraw();
+    this.refresh();
+  }
+
+  async deleteSession() {
+    const key = this.conversation?.sessionKey;
+    const sure = key && await askConfirm({ title: "Delete this session?", confirm: "Delete",
+      text: "Its messages are deleted from the Gateway.", danger: true });
+    if (!sure || !await this.change("sessions.delete", { key, deleteTranscript: true })) return;
+    this.sessions.setRows(this.sessions.rows.filter((row) => row.key !== key));
+    const next = this.sessions.rows[0]?.key ?? newSessionKey(this.defaults.agentId);
+    this.openSession(key === this.defaults.sessionKey ? next : this.defaults.sessionKey, true);
+  }
+
+  /** @param {string} method @param {object} params @returns {Promise<boolean>} */
+  async change(method, params) {
+    try {
+      await this.ask(method, params);
+      this.listSessions();
+      return true;
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      await askConfirm({ title: "That did not work", text, confirm: "Close" });
+      return false;
+    }
+  }
+
+  // Agents -----------------------------------------------------------------------------------
+
+  async loadAgents() {
+    const result = await this.askLeniently("agents.list");
+    this.agents = result?.agents ?? [];
+    const select = byId("agent");
+    select.replaceChildren(...this.agents.map((agent) =>
+      el("option", { text: agent.name ?? agent.id, attrs: { value: agent.id } })));
+    select.value = result?.defaultId ?? this.defaults.agentId;
+    select.hidden = this.agents.length < 2;
+    await this.showAgent();
+  }
+
+  async showAgent() {
+    const agentId = this.agentId();
+    const known = this.agents.find((agent) => agent.id === agentId);
+    const identity = await this.askLeniently("agent.identity.get", { agentId });
+    if (agentId !== this.agentId()) return;
+    const name = identity?.name || known?.identity?.name || known?.name || "Assistant";
+    const drawn = identity?.emoji || identity?.avatar || known?.identity?.emoji || "";
+    const avatar = drawn && [...drawn].length <= 2 ? drawn : [...name][0].toUpperCase();
+    this.transcript.setAgent({ name, avatar });
+    if (this.gateway?.may("operator.write")) this.composer.setAgentName(name);
+    this.redraw();
+  }
+
+  /** @returns {string} */
+  agentId() {
+    return this.conversation?.sessionKey.split(":")[1] ?? this.defaults.agentId;
+  }
+
+  /** @returns {string} */
+  agentName() {
+    return this.transcript.agent.name;
+  }
+
+  // The frame --------------------------------------------------------------------------------
+
+  decorate() {
+    installTheme(byId("theme"), this.storage);
+    byId("new-session").append(icon("plus"), "New chat");
+    byId("new-session").addEventListener("click", () => this.newSession());
+    byId("send").append(icon("arrowUp"));
+    byId("stop").append(icon("stop"));
+    byId("jump").prepend(icon("arrowDown"));
+    byId("open-drawer").append(icon("menu"));
+    byId("close-drawer").append(icon("cross"));
+    byId("open-drawer").addEventListener("click", () => this.openDrawer());
+    byId("close-drawer").addEventListener("click", () => this.closeDrawer());
+    byId("backdrop").addEventListener("click", () => this.closeDrawer());
+    byId("session-menu-button").append(icon("more"));
+    byId("session-menu").append(
+      this.menuEntry("edit", "Rename", () => this.renameSession()),
+      this.menuEntry("reset", "Start over", () => this.resetSession()),
+      this.menuEntry("trash", "Delete", () => this.deleteSession(), "danger"));
+    window.addEventListener("hashchange", () => this.addressChanged());
+  }
+
+  /**
+   * @param {Parameters<typeof icon>[0]} name @param {string} text @param {() => void} act
+   * @param {string} [className]
+   */
+  menuEntry(name, text, act, className = "") {
+    const press = () => {
+      byId("session-menu").hidePopover();
+      act();
+    };
+    return el("button", { class: className, attrs: { type: "button" }, on: { click: press } },
+      icon(name), text);
+  }
+
+  addressChanged() {
+    const token = takeToken();
+    if (token) this.giveSecret("token", token);
+    const key = sessionInAddress();
+    if (key && this.conversation) this.openSession(this.fullKey(key), false);
+  }
+
+  openDrawer() {
+    document.body.dataset.drawer = "open";
+    byId("close-drawer").focus();
+  }
+
+  closeDrawer() {
+    delete document.body.dataset.drawer;
+  }
+}
+
+/** Build the page and connect. */
+async function main() {
+  const storage = new BrowserStorage();
+  const credentials = new Credentials(storage);
+  const token = takeToken();
+  if (token) credentials.give("token", token);
+  const page = new WebChat(storage, credentials);
+  page.gate.connecting();
+  try {
+    page.start(await loadIdentity());
+  } catch (error) {
+    if (!(error instanceof IdentityUnavailable)) throw error;
+    page.gate.noIdentity(error.reason);
+  }
+}
+
+main();

@@ -1,0 +1,101 @@
+/**
+ * The list of sessions: what they are called, what was said last, and switching between them.
+ */
+
+import { el, shortTime } from "./dom.js";
+
+/**
+ * @typedef {{key: string, label?: string, derivedTitle?: string, displayName?: string,
+ *   lastMessagePreview?: string, updatedAt?: number, status?: string}} Row
+ */
+
+/**
+ * The name of a session: as given, as derived from its first words, or made from its key.
+ * @param {Row|undefined} row
+ * @param {string} key
+ * @returns {string}
+ */
+export function sessionTitle(row, key) {
+  const given = row?.label || row?.derivedTitle || row?.displayName;
+  if (given) return given;
+  const rest = key.split(":").slice(2).join(":") || key;
+  if (rest === "main") return "Main";
+  if (rest.startsWith("web-")) return "New chat";
+  return rest;
+}
+
+/**
+ * A key for a new session of an agent.
+ * @param {string} agentId
+ * @returns {string}
+ */
+export function newSessionKey(agentId) {
+  const random = crypto.getRandomValues(new Uint8Array(5));
+  const short = [...random].map((byte) => byte.toString(36).padStart(2, "0")).join("").slice(0, 8);
+  return `agent:${agentId}:web-${short}`.toLowerCase();
+}
+
+/** The list in the sidebar. */
+export class SessionList {
+  /** @param {HTMLElement} node @param {(key: string) => void} onSelect */
+  constructor(node, onSelect) {
+    this.node = node;
+    this.onSelect = onSelect;
+    /** @type {Row[]} */
+    this.rows = [];
+    this.current = "";
+    /** @type {Set<string>} sessions where something happened that was not seen */
+    this.unseen = new Set();
+  }
+
+  /** @param {string} key @returns {Row|undefined} */
+  find(key) {
+    return this.rows.find((row) => row.key === key);
+  }
+
+  /** @param {Row[]} rows newest first */
+  setRows(rows) {
+    this.rows = rows;
+    this.draw();
+  }
+
+  /** @param {string} key */
+  setCurrent(key) {
+    this.current = key;
+    this.unseen.delete(key);
+    this.draw();
+  }
+
+  /** Something happened in a session. @param {string} key */
+  touch(key) {
+    if (key === this.current || this.unseen.has(key)) return;
+    this.unseen.add(key);
+    this.draw();
+  }
+
+  draw() {
+    const known = this.rows.some((row) => row.key === this.current);
+    const rows = known || !this.current ? this.rows : [{ key: this.current }, ...this.rows];
+    const focused = /** @type {HTMLElement|null} */ (document.activeElement)?.dataset?.key;
+    this.node.replaceChildren(...rows.map((row) => this.entry(row)));
+    if (focused) this.node.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  /** @param {Row} row */
+  entry(row) {
+    const current = row.key === this.current;
+    const title = el("span", { class: "session-title", text: sessionTitle(row, row.key) });
+    const time = el("span", { class: "session-time", text: shortTime(row.updatedAt) });
+    const preview = el("span", { class: "session-preview", text: row.lastMessagePreview ?? "" });
+    const mark = this.unseen.has(row.key) || row.status === "running";
+    const button = el("button", {
+      class: "session",
+      attrs: {
+        type: "button", "data-key": row.key, "aria-current": current && "true",
+        "data-mark": mark && (row.status === "running" ? "running" : "unseen"),
+      },
+      on: { click: () => this.onSelect(row.key) },
+    }, title, time, preview);
+    return el("li", {}, button);
+  }
+}

@@ -1,0 +1,3315 @@
+// Generated from protocol.schema.json by `python -m clawgw.protocol swift`. Do not edit.
+
+import Foundation
+
+/// Any JSON value.
+public enum JSONValue: Codable, Equatable, Sendable {
+    case null
+    case bool(Bool)
+    case integer(Int)
+    case number(Double)
+    case string(String)
+    case array([JSONValue])
+    case object([String: JSONValue])
+
+    public init(from decoder: Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if container.decodeNil() {
+            self = .null
+        } else if let value = try? container.decode(Bool.self) {
+            self = .bool(value)
+        } else if let value = try? container.decode(Int.self) {
+            self = .integer(value)
+        } else if let value = try? container.decode(Double.self) {
+            self = .number(value)
+        } else if let value = try? container.decode(String.self) {
+            self = .string(value)
+        } else if let value = try? container.decode([JSONValue].self) {
+            self = .array(value)
+        } else {
+            self = .object(try container.decode([String: JSONValue].self))
+        }
+    }
+
+    public func encode(to encoder: Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch self {
+        case .null: try container.encodeNil()
+        case .bool(let value): try container.encode(value)
+        case .integer(let value): try container.encode(value)
+        case .number(let value): try container.encode(value)
+        case .string(let value): try container.encode(value)
+        case .array(let value): try container.encode(value)
+        case .object(let value): try container.encode(value)
+        }
+    }
+}
+
+/// Every method.
+public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
+    case agent
+    case agentIdentityGet = "agent.identity.get"
+    case agentWait = "agent.wait"
+    case agentsList = "agents.list"
+    case chatAbort = "chat.abort"
+    case chatHistory = "chat.history"
+    case chatInject = "chat.inject"
+    case chatSend = "chat.send"
+    case connect
+    case devicePairApprove = "device.pair.approve"
+    case devicePairList = "device.pair.list"
+    case devicePairReject = "device.pair.reject"
+    case deviceTokenRevoke = "device.token.revoke"
+    case deviceTokenRotate = "device.token.rotate"
+    case health
+    case modelsList = "models.list"
+    case sessionsCompact = "sessions.compact"
+    case sessionsDelete = "sessions.delete"
+    case sessionsList = "sessions.list"
+    case sessionsPatch = "sessions.patch"
+    case sessionsPreview = "sessions.preview"
+    case sessionsReset = "sessions.reset"
+    case sessionsResolve = "sessions.resolve"
+    case status
+    case systemEvent = "system-event"
+    case systemPresence = "system-presence"
+    case talkMode = "talk.mode"
+}
+
+/// Every event.
+public enum GatewayEvent: String, Codable, CaseIterable, Sendable {
+    case agent
+    case chat
+    case connectChallenge = "connect.challenge"
+    case devicePairRequested = "device.pair.requested"
+    case devicePairResolved = "device.pair.resolved"
+    case health
+    case presence
+    case sessionsChanged = "sessions.changed"
+    case shutdown
+    case talkMode = "talk.mode"
+    case tick
+}
+
+/// One message on the wire.
+public enum GatewayFrame: Codable, Equatable, Sendable {
+    case req(RequestFrame)
+    case res(ResponseFrame)
+    case event(EventFrame)
+
+    private enum Tag: String, CodingKey { case type }
+
+    public init(from decoder: Decoder) throws {
+        let container = try decoder.container(keyedBy: Tag.self)
+        switch try container.decode(String.self, forKey: .type) {
+        case "req": self = .req(try RequestFrame(from: decoder))
+        case "res": self = .res(try ResponseFrame(from: decoder))
+        case "event": self = .event(try EventFrame(from: decoder))
+        default:
+            throw DecodingError.dataCorruptedError(
+                forKey: .type, in: container,
+                debugDescription: "not a frame of this protocol")
+        }
+    }
+
+    public func encode(to encoder: Encoder) throws {
+        switch self {
+        case .req(let frame): try frame.encode(to: encoder)
+        case .res(let frame): try frame.encode(to: encoder)
+        case .event(let frame): try frame.encode(to: encoder)
+        }
+    }
+}
+
+/// First answer of `agent`: the message is stored, the run will happen.
+public struct AgentAccepted: Codable, Equatable, Sendable {
+    public let runId: String
+    public let acceptedAt: Int
+    public let status: AgentAcceptedStatus?
+    public let sessionKey: String?
+    public let agentId: String?
+
+    public init(
+        runId: String,
+        acceptedAt: Int,
+        status: AgentAcceptedStatus? = nil,
+        sessionKey: String? = nil,
+        agentId: String? = nil
+    ) {
+        self.runId = runId
+        self.acceptedAt = acceptedAt
+        self.status = status
+        self.sessionKey = sessionKey
+        self.agentId = agentId
+    }
+}
+
+/// What `AgentAccepted.status` may be.
+public enum AgentAcceptedStatus: String, Codable, Sendable {
+    case accepted
+}
+
+/// `agent`: what happens inside a run; `seq` counts per run.
+public struct AgentEvent: Codable, Equatable, Sendable {
+    public let runId: String
+    public let stream: String
+    public let data: [String: JSONValue]
+    public let seq: Int
+    public let ts: Int
+    public let sessionKey: String?
+    public let sessionId: String?
+    public let agentId: String?
+
+    public init(
+        runId: String,
+        stream: String,
+        data: [String: JSONValue],
+        seq: Int,
+        ts: Int,
+        sessionKey: String? = nil,
+        sessionId: String? = nil,
+        agentId: String? = nil
+    ) {
+        self.runId = runId
+        self.stream = stream
+        self.data = data
+        self.seq = seq
+        self.ts = ts
+        self.sessionKey = sessionKey
+        self.sessionId = sessionId
+        self.agentId = agentId
+    }
+}
+
+/// Second answer of `agent`; `summary` says it in words.
+public struct AgentFinal: Codable, Equatable, Sendable {
+    public let runId: String
+    public let status: AgentFinalStatus
+    public let summary: String
+    public let result: RunResult?
+
+    public init(
+        runId: String,
+        status: AgentFinalStatus,
+        summary: String,
+        result: RunResult? = nil
+    ) {
+        self.runId = runId
+        self.status = status
+        self.summary = summary
+        self.result = result
+    }
+}
+
+/// What `AgentFinal.status` may be.
+public enum AgentFinalStatus: String, Codable, Sendable {
+    case error
+    case ok
+    case timeout
+}
+
+/// One agent in `health`.
+public struct AgentHealth: Codable, Equatable, Sendable {
+    public let agentId: String
+    public let isDefault: Bool
+    public let heartbeat: HeartbeatInfo
+    public let sessions: SessionsInfo
+    public let name: String?
+
+    public init(
+        agentId: String,
+        isDefault: Bool,
+        heartbeat: HeartbeatInfo,
+        sessions: SessionsInfo,
+        name: String? = nil
+    ) {
+        self.agentId = agentId
+        self.isDefault = isDefault
+        self.heartbeat = heartbeat
+        self.sessions = sessions
+        self.name = name
+    }
+}
+
+/// Result of `agent.identity.get`.
+public struct AgentIdentity: Codable, Equatable, Sendable {
+    public let agentId: String
+    public let name: String
+    public let avatar: String?
+    public let emoji: String?
+    public let nameSource: AgentIdentityNameSource?
+
+    public init(
+        agentId: String,
+        name: String,
+        avatar: String? = nil,
+        emoji: String? = nil,
+        nameSource: AgentIdentityNameSource? = nil
+    ) {
+        self.agentId = agentId
+        self.name = name
+        self.avatar = avatar
+        self.emoji = emoji
+        self.nameSource = nameSource
+    }
+}
+
+/// What `AgentIdentity.nameSource` may be.
+public enum AgentIdentityNameSource: String, Codable, Sendable {
+    case agent
+    case config
+    case `default` = "default"
+    case workspace
+}
+
+/// `agent.identity.get`.
+public struct AgentIdentityParams: Codable, Equatable, Sendable {
+    public let agentId: String?
+    public let sessionKey: String?
+
+    public init(
+        agentId: String? = nil,
+        sessionKey: String? = nil
+    ) {
+        self.agentId = agentId
+        self.sessionKey = sessionKey
+    }
+}
+
+/// By what a run was done.
+public struct AgentMeta: Codable, Equatable, Sendable {
+    public let sessionId: String
+    public let provider: String?
+    public let model: String?
+    public let usage: RunUsage?
+
+    public init(
+        sessionId: String,
+        provider: String?,
+        model: String?,
+        usage: RunUsage? = nil
+    ) {
+        self.sessionId = sessionId
+        self.provider = provider
+        self.model = model
+        self.usage = usage
+    }
+}
+
+/// The model of an agent, as `provider/model`.
+public struct AgentModel: Codable, Equatable, Sendable {
+    public let primary: String
+
+    public init(
+        primary: String
+    ) {
+        self.primary = primary
+    }
+}
+
+/// `agent`: run one turn and answer twice, when accepted and when done. `acpTurnSource` and all after it is what version 4's Gateway tells itself: taken, not used.
+public struct AgentParams: Codable, Equatable, Sendable {
+    public let message: String
+    public let idempotencyKey: String
+    public let agentId: String?
+    public let provider: String?
+    public let model: String?
+    public let to: String?
+    public let replyTo: String?
+    public let sessionId: String?
+    public let sessionKey: String?
+    public let expectedExistingSessionId: String?
+    public let thinking: String?
+    public let deliver: Bool?
+    public let attachments: [Attachment]?
+    public let channel: String?
+    public let replyChannel: String?
+    public let accountId: String?
+    public let replyAccountId: String?
+    public let threadId: String?
+    public let groupId: String?
+    public let groupChannel: String?
+    public let groupSpace: String?
+    public let timeout: Int?
+    public let bestEffortDeliver: Bool?
+    public let lane: String?
+    public let cwd: String?
+    public let cleanupBundleMcpOnRunEnd: Bool?
+    public let modelRun: Bool?
+    public let promptMode: AgentParamsPromptMode?
+    public let extraSystemPrompt: String?
+    public let bootstrapContextMode: AgentParamsBootstrapContextMode?
+    public let bootstrapContextRunKind: AgentParamsBootstrapContextRunKind?
+    public let inputProvenance: Provenance?
+    public let suppressPromptPersistence: Bool?
+    public let sessionEffects: AgentParamsSessionEffects?
+    public let voiceWakeTrigger: String?
+    public let label: String?
+    public let spawnedBy: String?
+    public let acpTurnSource: AgentParamsAcpTurnSource?
+    public let internalRuntimeHandoffId: String?
+    public let internalExecutionIdentityRetry: Bool?
+    public let internalExecutionIdentityRecoveryAttempt: Int?
+    public let execApprovalFollowupExpectedSessionId: String?
+    public let internalEvents: [[String: JSONValue]]?
+    public let sourceReplyDeliveryMode: AgentParamsSourceReplyDeliveryMode?
+    public let disableMessageTool: Bool?
+    public let swarmCollector: Bool?
+    public let swarmOutputSchema: [String: JSONValue]?
+    public let forceRestartSafeTools: Bool?
+    public let forceCodeModeTools: Bool?
+
+    public init(
+        message: String,
+        idempotencyKey: String,
+        agentId: String? = nil,
+        provider: String? = nil,
+        model: String? = nil,
+        to: String? = nil,
+        replyTo: String? = nil,
+        sessionId: String? = nil,
+        sessionKey: String? = nil,
+        expectedExistingSessionId: String? = nil,
+        thinking: String? = nil,
+        deliver: Bool? = nil,
+        attachments: [Attachment]? = nil,
+        channel: String? = nil,
+        replyChannel: String? = nil,
+        accountId: String? = nil,
+        replyAccountId: String? = nil,
+        threadId: String? = nil,
+        groupId: String? = nil,
+        groupChannel: String? = nil,
+        groupSpace: String? = nil,
+        timeout: Int? = nil,
+        bestEffortDeliver: Bool? = nil,
+        lane: String? = nil,
+        cwd: String? = nil,
+        cleanupBundleMcpOnRunEnd: Bool? = nil,
+        modelRun: Bool? = nil,
+        promptMode: AgentParamsPromptMode? = nil,
+        extraSystemPrompt: String? = nil,
+        bootstrapContextMode: AgentParamsBootstrapContextMode? = nil,
+        bootstrapContextRunKind: AgentParamsBootstrapContextRunKind? = nil,
+        inputProvenance: Provenance? = nil,
+        suppressPromptPersistence: Bool? = nil,
+        sessionEffects: AgentParamsSessionEffects? = nil,
+        voiceWakeTrigger: String? = nil,
+        label: String? = nil,
+        spawnedBy: String? = nil,
+        acpTurnSource: AgentParamsAcpTurnSource? = nil,
+        internalRuntimeHandoffId: String? = nil,
+        internalExecutionIdentityRetry: Bool? = nil,
+        internalExecutionIdentityRecoveryAttempt: Int? = nil,
+        execApprovalFollowupExpectedSessionId: String? = nil,
+        internalEvents: [[String: JSONValue]]? = nil,
+        sourceReplyDeliveryMode: AgentParamsSourceReplyDeliveryMode? = nil,
+        disableMessageTool: Bool? = nil,
+        swarmCollector: Bool? = nil,
+        swarmOutputSchema: [String: JSONValue]? = nil,
+        forceRestartSafeTools: Bool? = nil,
+        forceCodeModeTools: Bool? = nil
+    ) {
+        self.message = message
+        self.idempotencyKey = idempotencyKey
+        self.agentId = agentId
+        self.provider = provider
+        self.model = model
+        self.to = to
+        self.replyTo = replyTo
+        self.sessionId = sessionId
+        self.sessionKey = sessionKey
+        self.expectedExistingSessionId = expectedExistingSessionId
+        self.thinking = thinking
+        self.deliver = deliver
+        self.attachments = attachments
+        self.channel = channel
+        self.replyChannel = replyChannel
+        self.accountId = accountId
+        self.replyAccountId = replyAccountId
+        self.threadId = threadId
+        self.groupId = groupId
+        self.groupChannel = groupChannel
+        self.groupSpace = groupSpace
+        self.timeout = timeout
+        self.bestEffortDeliver = bestEffortDeliver
+        self.lane = lane
+        self.cwd = cwd
+        self.cleanupBundleMcpOnRunEnd = cleanupBundleMcpOnRunEnd
+        self.modelRun = modelRun
+        self.promptMode = promptMode
+        self.extraSystemPrompt = extraSystemPrompt
+        self.bootstrapContextMode = bootstrapContextMode
+        self.bootstrapContextRunKind = bootstrapContextRunKind
+        self.inputProvenance = inputProvenance
+        self.suppressPromptPersistence = suppressPromptPersistence
+        self.sessionEffects = sessionEffects
+        self.voiceWakeTrigger = voiceWakeTrigger
+        self.label = label
+        self.spawnedBy = spawnedBy
+        self.acpTurnSource = acpTurnSource
+        self.internalRuntimeHandoffId = internalRuntimeHandoffId
+        self.internalExecutionIdentityRetry = internalExecutionIdentityRetry
+        self.internalExecutionIdentityRecoveryAttempt = internalExecutionIdentityRecoveryAttempt
+        self.execApprovalFollowupExpectedSessionId = execApprovalFollowupExpectedSessionId
+        self.internalEvents = internalEvents
+        self.sourceReplyDeliveryMode = sourceReplyDeliveryMode
+        self.disableMessageTool = disableMessageTool
+        self.swarmCollector = swarmCollector
+        self.swarmOutputSchema = swarmOutputSchema
+        self.forceRestartSafeTools = forceRestartSafeTools
+        self.forceCodeModeTools = forceCodeModeTools
+    }
+}
+
+/// What `AgentParams.promptMode` may be.
+public enum AgentParamsPromptMode: String, Codable, Sendable {
+    case full
+    case minimal
+    case none
+}
+
+/// What `AgentParams.bootstrapContextMode` may be.
+public enum AgentParamsBootstrapContextMode: String, Codable, Sendable {
+    case full
+    case lightweight
+}
+
+/// What `AgentParams.bootstrapContextRunKind` may be.
+public enum AgentParamsBootstrapContextRunKind: String, Codable, Sendable {
+    case cron
+    case `default` = "default"
+    case heartbeat
+}
+
+/// What `AgentParams.sessionEffects` may be.
+public enum AgentParamsSessionEffects: String, Codable, Sendable {
+    case `internal` = "internal"
+    case visible
+}
+
+/// What `AgentParams.acpTurnSource` may be.
+public enum AgentParamsAcpTurnSource: String, Codable, Sendable {
+    case manualSpawn = "manual_spawn"
+}
+
+/// What `AgentParams.sourceReplyDeliveryMode` may be.
+public enum AgentParamsSourceReplyDeliveryMode: String, Codable, Sendable {
+    case automatic
+    case messageToolOnly = "message_tool_only"
+}
+
+/// One agent's sessions in `status`.
+public struct AgentSessions: Codable, Equatable, Sendable {
+    public let agentId: String
+    public let path: String
+    public let count: Int
+    public let recent: [RecentSession]
+
+    public init(
+        agentId: String,
+        path: String,
+        count: Int,
+        recent: [RecentSession]
+    ) {
+        self.agentId = agentId
+        self.path = path
+        self.count = count
+        self.recent = recent
+    }
+}
+
+/// One agent of `agents.list`.
+public struct AgentSummary: Codable, Equatable, Sendable {
+    public let id: String
+    public let name: String?
+    public let identity: IdentitySummary?
+    public let workspace: String?
+    public let model: AgentModel?
+
+    public init(
+        id: String,
+        name: String? = nil,
+        identity: IdentitySummary? = nil,
+        workspace: String? = nil,
+        model: AgentModel? = nil
+    ) {
+        self.id = id
+        self.name = name
+        self.identity = identity
+        self.workspace = workspace
+        self.model = model
+    }
+}
+
+/// `agent.wait`: the end of a run, or a time-out after so many milliseconds.
+public struct AgentWaitParams: Codable, Equatable, Sendable {
+    public let runId: String
+    public let timeoutMs: Int?
+
+    public init(
+        runId: String,
+        timeoutMs: Int? = nil
+    ) {
+        self.runId = runId
+        self.timeoutMs = timeoutMs
+    }
+}
+
+/// Result of `agent.wait`; `timeout` without `ended_at` means: still running.
+public struct AgentWaitResult: Codable, Equatable, Sendable {
+    public let runId: String
+    public let status: AgentWaitResultStatus
+    public let startedAt: Int?
+    public let endedAt: Int?
+    public let error: String?
+
+    public init(
+        runId: String,
+        status: AgentWaitResultStatus,
+        startedAt: Int? = nil,
+        endedAt: Int? = nil,
+        error: String? = nil
+    ) {
+        self.runId = runId
+        self.status = status
+        self.startedAt = startedAt
+        self.endedAt = endedAt
+        self.error = error
+    }
+}
+
+/// What `AgentWaitResult.status` may be.
+public enum AgentWaitResultStatus: String, Codable, Sendable {
+    case error
+    case ok
+    case timeout
+}
+
+/// Result of `agents.list`.
+public struct AgentsList: Codable, Equatable, Sendable {
+    public let defaultId: String
+    public let mainKey: String
+    public let agents: [AgentSummary]
+    public let scope: AgentsListScope?
+    public let ownership: AgentsListOwnership?
+    public let selectionRequired: Bool?
+
+    public init(
+        defaultId: String,
+        mainKey: String,
+        agents: [AgentSummary],
+        scope: AgentsListScope? = nil,
+        ownership: AgentsListOwnership? = nil,
+        selectionRequired: Bool? = nil
+    ) {
+        self.defaultId = defaultId
+        self.mainKey = mainKey
+        self.agents = agents
+        self.scope = scope
+        self.ownership = ownership
+        self.selectionRequired = selectionRequired
+    }
+}
+
+/// What `AgentsList.scope` may be.
+public enum AgentsListScope: String, Codable, Sendable {
+    case global
+    case perSender = "per-sender"
+}
+
+/// What `AgentsList.ownership` may be.
+public enum AgentsListOwnership: String, Codable, Sendable {
+    case explicit
+    case legacy
+    case sole
+}
+
+/// A method for which the contract defines no parameters: any object will do.
+public struct AnyParams: Codable, Equatable, Sendable {
+    public init() {}
+}
+
+/// A file sent along; `content` is base64 text.
+public struct Attachment: Codable, Equatable, Sendable {
+    public let type: String?
+    public let mimeType: String?
+    public let fileName: String?
+    public let content: JSONValue?
+    public let sizeBytes: Double?
+    public let durationMs: Double?
+    public let width: Double?
+    public let height: Double?
+
+    public init(
+        type: String? = nil,
+        mimeType: String? = nil,
+        fileName: String? = nil,
+        content: JSONValue? = nil,
+        sizeBytes: Double? = nil,
+        durationMs: Double? = nil,
+        width: Double? = nil,
+        height: Double? = nil
+    ) {
+        self.type = type
+        self.mimeType = mimeType
+        self.fileName = fileName
+        self.content = content
+        self.sizeBytes = sizeBytes
+        self.durationMs = durationMs
+        self.width = width
+        self.height = height
+    }
+}
+
+/// The largest attachments taken, in bytes (version 4).
+public struct AttachmentPolicy: Codable, Equatable, Sendable {
+    public let maxBytes: Int
+    public let maxImageBytes: Int
+
+    public init(
+        maxBytes: Int,
+        maxImageBytes: Int
+    ) {
+        self.maxBytes = maxBytes
+        self.maxImageBytes = maxImageBytes
+    }
+}
+
+/// `connect.challenge`: the Gateway speaks first.
+public struct ChallengeEvent: Codable, Equatable, Sendable {
+    public let nonce: String
+    public let ts: Int
+
+    public init(
+        nonce: String,
+        ts: Int
+    ) {
+        self.nonce = nonce
+        self.ts = ts
+    }
+}
+
+/// `chat.abort`: one run, or all runs of a session.
+public struct ChatAbortParams: Codable, Equatable, Sendable {
+    public let sessionKey: String
+    public let agentId: String?
+    public let runId: String?
+    public let preserveSideRuns: Bool?
+
+    public init(
+        sessionKey: String,
+        agentId: String? = nil,
+        runId: String? = nil,
+        preserveSideRuns: Bool? = nil
+    ) {
+        self.sessionKey = sessionKey
+        self.agentId = agentId
+        self.runId = runId
+        self.preserveSideRuns = preserveSideRuns
+    }
+}
+
+/// Result of `chat.abort`.
+public struct ChatAbortResult: Codable, Equatable, Sendable {
+    public let aborted: Bool
+    public let runIds: [String]
+    public let ok: Bool?
+
+    public init(
+        aborted: Bool,
+        runIds: [String],
+        ok: Bool? = nil
+    ) {
+        self.aborted = aborted
+        self.runIds = runIds
+        self.ok = ok
+    }
+}
+
+/// `chat`: an answer as it grows. `delta_text` is version 4's; `message` is cumulative.
+public struct ChatEvent: Codable, Equatable, Sendable {
+    public let runId: String
+    public let sessionKey: String
+    public let seq: Int
+    public let state: ChatEventState
+    public let agentId: String?
+    public let phase: ChatEventPhase?
+    public let deltaText: String?
+    public let replace: Bool?
+    public let message: [String: JSONValue]?
+    public let errorMessage: String?
+    public let errorKind: ChatEventErrorKind?
+    public let usage: [String: JSONValue]?
+    public let stopReason: String?
+
+    public init(
+        runId: String,
+        sessionKey: String,
+        seq: Int,
+        state: ChatEventState,
+        agentId: String? = nil,
+        phase: ChatEventPhase? = nil,
+        deltaText: String? = nil,
+        replace: Bool? = nil,
+        message: [String: JSONValue]? = nil,
+        errorMessage: String? = nil,
+        errorKind: ChatEventErrorKind? = nil,
+        usage: [String: JSONValue]? = nil,
+        stopReason: String? = nil
+    ) {
+        self.runId = runId
+        self.sessionKey = sessionKey
+        self.seq = seq
+        self.state = state
+        self.agentId = agentId
+        self.phase = phase
+        self.deltaText = deltaText
+        self.replace = replace
+        self.message = message
+        self.errorMessage = errorMessage
+        self.errorKind = errorKind
+        self.usage = usage
+        self.stopReason = stopReason
+    }
+}
+
+/// What `ChatEvent.state` may be.
+public enum ChatEventState: String, Codable, Sendable {
+    case aborted
+    case delta
+    case error
+    case final
+    case status
+}
+
+/// What `ChatEvent.phase` may be.
+public enum ChatEventPhase: String, Codable, Sendable {
+    case preparingContext = "preparing_context"
+    case preparingWorkspace = "preparing_workspace"
+    case startingModel = "starting_model"
+}
+
+/// What `ChatEvent.errorKind` may be.
+public enum ChatEventErrorKind: String, Codable, Sendable {
+    case contextLength = "context_length"
+    case rateLimit = "rate_limit"
+    case refusal
+    case timeout
+    case unknown
+}
+
+/// Result of `chat.history`; all after `thinking_level` is version 4's.
+public struct ChatHistory: Codable, Equatable, Sendable {
+    public let sessionKey: String
+    public let messages: [[String: JSONValue]]
+    public let sessionId: String?
+    public let thinkingLevel: String?
+    public let pendingInputs: [String: JSONValue]?
+    public let deltaCursor: String?
+    public let hasMore: Bool?
+    public let totalMessages: Int?
+    public let defaults: [String: JSONValue]?
+    public let sessionInfo: [String: JSONValue]?
+    public let inFlightRun: InFlightRun?
+
+    public init(
+        sessionKey: String,
+        messages: [[String: JSONValue]],
+        sessionId: String? = nil,
+        thinkingLevel: String? = nil,
+        pendingInputs: [String: JSONValue]? = nil,
+        deltaCursor: String? = nil,
+        hasMore: Bool? = nil,
+        totalMessages: Int? = nil,
+        defaults: [String: JSONValue]? = nil,
+        sessionInfo: [String: JSONValue]? = nil,
+        inFlightRun: InFlightRun? = nil
+    ) {
+        self.sessionKey = sessionKey
+        self.messages = messages
+        self.sessionId = sessionId
+        self.thinkingLevel = thinkingLevel
+        self.pendingInputs = pendingInputs
+        self.deltaCursor = deltaCursor
+        self.hasMore = hasMore
+        self.totalMessages = totalMessages
+        self.defaults = defaults
+        self.sessionInfo = sessionInfo
+        self.inFlightRun = inFlightRun
+    }
+}
+
+/// Result of `chat.history` with a cursor that still holds: what came since.
+public struct ChatHistoryDelta: Codable, Equatable, Sendable {
+    public let messages: [[String: JSONValue]]
+    public let deltaCursor: String
+    public let sessionInfo: [String: JSONValue]
+    public let kind: ChatHistoryDeltaKind?
+    public let inFlightRun: InFlightRun?
+
+    public init(
+        messages: [[String: JSONValue]],
+        deltaCursor: String,
+        sessionInfo: [String: JSONValue],
+        kind: ChatHistoryDeltaKind? = nil,
+        inFlightRun: InFlightRun? = nil
+    ) {
+        self.messages = messages
+        self.deltaCursor = deltaCursor
+        self.sessionInfo = sessionInfo
+        self.kind = kind
+        self.inFlightRun = inFlightRun
+    }
+}
+
+/// What `ChatHistoryDelta.kind` may be.
+public enum ChatHistoryDeltaKind: String, Codable, Sendable {
+    case delta
+}
+
+/// `chat.history`: the latest `limit` messages, `offset` from the end.
+public struct ChatHistoryParams: Codable, Equatable, Sendable {
+    public let sessionKey: String
+    public let agentId: String?
+    public let cursor: String?
+    public let limit: Int?
+    public let offset: Int?
+    public let pendingBefore: Int?
+    public let inputRunIds: [String]?
+    public let messageId: String?
+    public let sessionId: String?
+    public let maxChars: Int?
+
+    public init(
+        sessionKey: String,
+        agentId: String? = nil,
+        cursor: String? = nil,
+        limit: Int? = nil,
+        offset: Int? = nil,
+        pendingBefore: Int? = nil,
+        inputRunIds: [String]? = nil,
+        messageId: String? = nil,
+        sessionId: String? = nil,
+        maxChars: Int? = nil
+    ) {
+        self.sessionKey = sessionKey
+        self.agentId = agentId
+        self.cursor = cursor
+        self.limit = limit
+        self.offset = offset
+        self.pendingBefore = pendingBefore
+        self.inputRunIds = inputRunIds
+        self.messageId = messageId
+        self.sessionId = sessionId
+        self.maxChars = maxChars
+    }
+}
+
+/// Result of `chat.history` with a cursor that no longer holds: ask again without.
+public struct ChatHistoryReset: Codable, Equatable, Sendable {
+    public let kind: ChatHistoryResetKind?
+
+    public init(
+        kind: ChatHistoryResetKind? = nil
+    ) {
+        self.kind = kind
+    }
+}
+
+/// What `ChatHistoryReset.kind` may be.
+public enum ChatHistoryResetKind: String, Codable, Sendable {
+    case reset
+}
+
+/// `chat.inject`: a note into a transcript, without a run.
+public struct ChatInjectParams: Codable, Equatable, Sendable {
+    public let sessionKey: String
+    public let message: String
+    public let agentId: String?
+    public let label: String?
+
+    public init(
+        sessionKey: String,
+        message: String,
+        agentId: String? = nil,
+        label: String? = nil
+    ) {
+        self.sessionKey = sessionKey
+        self.message = message
+        self.agentId = agentId
+        self.label = label
+    }
+}
+
+/// Result of `chat.inject`.
+public struct ChatInjectResult: Codable, Equatable, Sendable {
+    public let messageId: String
+    public let ok: Bool?
+
+    public init(
+        messageId: String,
+        ok: Bool? = nil
+    ) {
+        self.messageId = messageId
+        self.ok = ok
+    }
+}
+
+/// `chat.send`: a message to an agent; the idempotency key becomes the run's id.
+public struct ChatSendParams: Codable, Equatable, Sendable {
+    public let sessionKey: String
+    public let message: String
+    public let idempotencyKey: String
+    public let agentId: String?
+    public let sessionId: String?
+    public let intent: GoalIntent?
+    public let thinking: String?
+    public let fastMode: JSONValue?
+    public let fastAutoOnSeconds: Int?
+    public let queueMode: ChatSendParamsQueueMode?
+    public let deliver: Bool?
+    public let originatingChannel: String?
+    public let originatingTo: String?
+    public let originatingAccountId: String?
+    public let originatingThreadId: String?
+    public let replyToId: String?
+    public let attachments: [Attachment]?
+    public let toolBindings: [String: JSONValue]?
+    public let timeoutMs: Int?
+    public let systemInputProvenance: Provenance?
+    public let systemProvenanceReceipt: String?
+    public let suppressCommandInterpretation: Bool?
+    public let expectedLeafEntryId: String??
+    public let expectedSessionRoutingContract: String?
+    public let expectedPermissionMode: ChatSendParamsExpectedPermissionMode??
+    public let expectedToolOverrides: ToolOverrides??
+
+    public init(
+        sessionKey: String,
+        message: String,
+        idempotencyKey: String,
+        agentId: String? = nil,
+        sessionId: String? = nil,
+        intent: GoalIntent? = nil,
+        thinking: String? = nil,
+        fastMode: JSONValue? = nil,
+        fastAutoOnSeconds: Int? = nil,
+        queueMode: ChatSendParamsQueueMode? = nil,
+        deliver: Bool? = nil,
+        originatingChannel: String? = nil,
+        originatingTo: String? = nil,
+        originatingAccountId: String? = nil,
+        originatingThreadId: String? = nil,
+        replyToId: String? = nil,
+        attachments: [Attachment]? = nil,
+        toolBindings: [String: JSONValue]? = nil,
+        timeoutMs: Int? = nil,
+        systemInputProvenance: Provenance? = nil,
+        systemProvenanceReceipt: String? = nil,
+        suppressCommandInterpretation: Bool? = nil,
+        expectedLeafEntryId: String?? = nil,
+        expectedSessionRoutingContract: String? = nil,
+        expectedPermissionMode: ChatSendParamsExpectedPermissionMode?? = nil,
+        expectedToolOverrides: ToolOverrides?? = nil
+    ) {
+        self.sessionKey = sessionKey
+        self.message = message
+        self.idempotencyKey = idempotencyKey
+        self.agentId = agentId
+        self.sessionId = sessionId
+        self.intent = intent
+        self.thinking = thinking
+        self.fastMode = fastMode
+        self.fastAutoOnSeconds = fastAutoOnSeconds
+        self.queueMode = queueMode
+        self.deliver = deliver
+        self.originatingChannel = originatingChannel
+        self.originatingTo = originatingTo
+        self.originatingAccountId = originatingAccountId
+        self.originatingThreadId = originatingThreadId
+        self.replyToId = replyToId
+        self.attachments = attachments
+        self.toolBindings = toolBindings
+        self.timeoutMs = timeoutMs
+        self.systemInputProvenance = systemInputProvenance
+        self.systemProvenanceReceipt = systemProvenanceReceipt
+        self.suppressCommandInterpretation = suppressCommandInterpretation
+        self.expectedLeafEntryId = expectedLeafEntryId
+        self.expectedSessionRoutingContract = expectedSessionRoutingContract
+        self.expectedPermissionMode = expectedPermissionMode
+        self.expectedToolOverrides = expectedToolOverrides
+    }
+}
+
+/// What `ChatSendParams.queueMode` may be.
+public enum ChatSendParamsQueueMode: String, Codable, Sendable {
+    case collect
+    case followup
+    case interrupt
+    case steer
+}
+
+/// What `ChatSendParams.expectedPermissionMode` may be.
+public enum ChatSendParamsExpectedPermissionMode: String, Codable, Sendable {
+    case full
+    case guarded
+    case readOnly = "read-only"
+    case workspace
+}
+
+/// Result of `chat.send`: the message is stored, the run will happen.
+public struct ChatSendResult: Codable, Equatable, Sendable {
+    public let runId: String
+    public let status: ChatSendResultStatus?
+
+    public init(
+        runId: String,
+        status: ChatSendResultStatus? = nil
+    ) {
+        self.runId = runId
+        self.status = status
+    }
+}
+
+/// What `ChatSendResult.status` may be.
+public enum ChatSendResultStatus: String, Codable, Sendable {
+    case started
+}
+
+/// What the client says of itself; display only, nothing is granted for it.
+public struct ClientInfo: Codable, Equatable, Sendable {
+    public let id: ClientInfoId
+    public let version: String
+    public let platform: String
+    public let mode: ClientInfoMode
+    public let displayName: String?
+    public let buildId: String?
+    public let deviceFamily: String?
+    public let modelIdentifier: String?
+    public let timeZone: String?
+    public let instanceId: String?
+
+    public init(
+        id: ClientInfoId,
+        version: String,
+        platform: String,
+        mode: ClientInfoMode,
+        displayName: String? = nil,
+        buildId: String? = nil,
+        deviceFamily: String? = nil,
+        modelIdentifier: String? = nil,
+        timeZone: String? = nil,
+        instanceId: String? = nil
+    ) {
+        self.id = id
+        self.version = version
+        self.platform = platform
+        self.mode = mode
+        self.displayName = displayName
+        self.buildId = buildId
+        self.deviceFamily = deviceFamily
+        self.modelIdentifier = modelIdentifier
+        self.timeZone = timeZone
+        self.instanceId = instanceId
+    }
+}
+
+/// What `ClientInfo.id` may be.
+public enum ClientInfoId: String, Codable, Sendable {
+    case clawdbotAndroid = "clawdbot-android"
+    case clawdbotControlUi = "clawdbot-control-ui"
+    case clawdbotIos = "clawdbot-ios"
+    case clawdbotMacos = "clawdbot-macos"
+    case clawdbotProbe = "clawdbot-probe"
+    case cli
+    case fingerprint
+    case gatewayClient = "gateway-client"
+    case moltbotAndroid = "moltbot-android"
+    case moltbotIos = "moltbot-ios"
+    case nodeHost = "node-host"
+    case openclawAndroid = "openclaw-android"
+    case openclawBrowserCopilot = "openclaw-browser-copilot"
+    case openclawControlUi = "openclaw-control-ui"
+    case openclawIos = "openclaw-ios"
+    case openclawLinux = "openclaw-linux"
+    case openclawMacos = "openclaw-macos"
+    case openclawProbe = "openclaw-probe"
+    case openclawTui = "openclaw-tui"
+    case openclawWatchos = "openclaw-watchos"
+    case openclawWorker = "openclaw-worker"
+    case test
+    case webchat
+    case webchatUi = "webchat-ui"
+}
+
+/// What `ClientInfo.mode` may be.
+public enum ClientInfoMode: String, Codable, Sendable {
+    case backend
+    case cli
+    case node
+    case probe
+    case test
+    case ui
+    case webchat
+    case worker
+}
+
+/// Credentials. Never logged: see `__repr__`.
+public struct ConnectAuth: Codable, Equatable, Sendable {
+    public let token: String?
+    public let bootstrapToken: String?
+    public let deviceToken: String?
+    public let password: String?
+    public let approvalRuntimeToken: String?
+    public let agentRuntimeIdentityToken: String?
+
+    public init(
+        token: String? = nil,
+        bootstrapToken: String? = nil,
+        deviceToken: String? = nil,
+        password: String? = nil,
+        approvalRuntimeToken: String? = nil,
+        agentRuntimeIdentityToken: String? = nil
+    ) {
+        self.token = token
+        self.bootstrapToken = bootstrapToken
+        self.deviceToken = deviceToken
+        self.password = password
+        self.approvalRuntimeToken = approvalRuntimeToken
+        self.agentRuntimeIdentityToken = agentRuntimeIdentityToken
+    }
+}
+
+/// The first request of every connection.
+public struct ConnectParams: Codable, Equatable, Sendable {
+    public let minProtocol: Int
+    public let maxProtocol: Int
+    public let client: ClientInfo
+    public let caps: [String]?
+    public let commands: [String]?
+    public let computerUse: JSONValue?
+    public let workerRuns: WorkerRuns?
+    public let permissions: [String: Bool]?
+    public let pathEnv: String?
+    public let role: String?
+    public let scopes: [String]?
+    public let device: DeviceProof?
+    public let auth: ConnectAuth?
+    public let locale: String?
+    public let userAgent: String?
+
+    public init(
+        minProtocol: Int,
+        maxProtocol: Int,
+        client: ClientInfo,
+        caps: [String]? = nil,
+        commands: [String]? = nil,
+        computerUse: JSONValue? = nil,
+        workerRuns: WorkerRuns? = nil,
+        permissions: [String: Bool]? = nil,
+        pathEnv: String? = nil,
+        role: String? = nil,
+        scopes: [String]? = nil,
+        device: DeviceProof? = nil,
+        auth: ConnectAuth? = nil,
+        locale: String? = nil,
+        userAgent: String? = nil
+    ) {
+        self.minProtocol = minProtocol
+        self.maxProtocol = maxProtocol
+        self.client = client
+        self.caps = caps
+        self.commands = commands
+        self.computerUse = computerUse
+        self.workerRuns = workerRuns
+        self.permissions = permissions
+        self.pathEnv = pathEnv
+        self.role = role
+        self.scopes = scopes
+        self.device = device
+        self.auth = auth
+        self.locale = locale
+        self.userAgent = userAgent
+    }
+}
+
+/// A device's identity and its signature over this connection's challenge.
+public struct DeviceProof: Codable, Equatable, Sendable {
+    public let id: String
+    public let publicKey: String
+    public let signature: String
+    public let signedAt: Int
+    public let nonce: String?
+
+    public init(
+        id: String,
+        publicKey: String,
+        signature: String,
+        signedAt: Int,
+        nonce: String? = nil
+    ) {
+        self.id = id
+        self.publicKey = publicKey
+        self.signature = signature
+        self.signedAt = signedAt
+        self.nonce = nonce
+    }
+}
+
+/// An error on the wire.
+public struct ErrorShape: Codable, Equatable, Sendable {
+    public let code: String
+    public let message: String
+    public let details: [String: JSONValue]?
+    public let retryable: Bool?
+    public let retryAfterMs: Int?
+
+    public init(
+        code: String,
+        message: String,
+        details: [String: JSONValue]? = nil,
+        retryable: Bool? = nil,
+        retryAfterMs: Int? = nil
+    ) {
+        self.code = code
+        self.message = message
+        self.details = details
+        self.retryable = retryable
+        self.retryAfterMs = retryAfterMs
+    }
+}
+
+/// A push, as the schema and clients see it.
+public struct EventFrame: Codable, Equatable, Sendable {
+    public let type: EventFrameType
+    public let event: String
+    public let payload: JSONValue?
+    public let seq: Int?
+    public let stateVersion: StateVersion?
+
+    public init(
+        type: EventFrameType = .event,
+        event: String,
+        payload: JSONValue? = nil,
+        seq: Int? = nil,
+        stateVersion: StateVersion? = nil
+    ) {
+        self.type = type
+        self.event = event
+        self.payload = payload
+        self.seq = seq
+        self.stateVersion = stateVersion
+    }
+}
+
+/// What `EventFrame.type` may be.
+public enum EventFrameType: String, Codable, Sendable {
+    case event
+}
+
+/// Exactly the methods and events that work.
+public struct Features: Codable, Equatable, Sendable {
+    public let methods: [String]
+    public let events: [String]
+    public let capabilities: [String]?
+
+    public init(
+        methods: [String],
+        events: [String],
+        capabilities: [String]? = nil
+    ) {
+        self.methods = methods
+        self.events = events
+        self.capabilities = capabilities
+    }
+}
+
+/// A version 4 client's wish to start a goal; taken as an ordinary message.
+public struct GoalIntent: Codable, Equatable, Sendable {
+    public let kind: GoalIntentKind
+    public let version: Int
+    public let issuedAtMs: Int
+
+    public init(
+        kind: GoalIntentKind = .sessionGoalStart,
+        version: Int = 1,
+        issuedAtMs: Int
+    ) {
+        self.kind = kind
+        self.version = version
+        self.issuedAtMs = issuedAtMs
+    }
+}
+
+/// What `GoalIntent.kind` may be.
+public enum GoalIntentKind: String, Codable, Sendable {
+    case sessionGoalStart = "session-goal-start"
+}
+
+/// Result of `health`, payload of the `health` event, part of `hello-ok`.
+public struct Health: Codable, Equatable, Sendable {
+    public let ts: Int
+    public let durationMs: Int
+    public let channels: [String: JSONValue]
+    public let channelOrder: [String]
+    public let channelLabels: [String: String]
+    public let heartbeatSeconds: Int
+    public let defaultAgentId: String
+    public let agents: [AgentHealth]
+    public let sessions: SessionsInfo
+    public let ok: Bool?
+
+    public init(
+        ts: Int,
+        durationMs: Int,
+        channels: [String: JSONValue],
+        channelOrder: [String],
+        channelLabels: [String: String],
+        heartbeatSeconds: Int,
+        defaultAgentId: String,
+        agents: [AgentHealth],
+        sessions: SessionsInfo,
+        ok: Bool? = nil
+    ) {
+        self.ts = ts
+        self.durationMs = durationMs
+        self.channels = channels
+        self.channelOrder = channelOrder
+        self.channelLabels = channelLabels
+        self.heartbeatSeconds = heartbeatSeconds
+        self.defaultAgentId = defaultAgentId
+        self.agents = agents
+        self.sessions = sessions
+        self.ok = ok
+    }
+}
+
+/// An agent's heartbeat as health shows it.
+public struct HeartbeatInfo: Codable, Equatable, Sendable {
+    public let enabled: Bool
+    public let every: String
+    public let everyMs: Int?
+    public let prompt: String
+    public let target: String
+    public let ackMaxChars: Int
+
+    public init(
+        enabled: Bool,
+        every: String,
+        everyMs: Int?,
+        prompt: String,
+        target: String,
+        ackMaxChars: Int
+    ) {
+        self.enabled = enabled
+        self.every = every
+        self.everyMs = everyMs
+        self.prompt = prompt
+        self.target = target
+        self.ackMaxChars = ackMaxChars
+    }
+}
+
+/// Heartbeats in `status`.
+public struct HeartbeatStatus: Codable, Equatable, Sendable {
+    public let defaultAgentId: String
+    public let agents: [HeartbeatStatusEntry]
+
+    public init(
+        defaultAgentId: String,
+        agents: [HeartbeatStatusEntry]
+    ) {
+        self.defaultAgentId = defaultAgentId
+        self.agents = agents
+    }
+}
+
+/// One agent's heartbeat in `status`.
+public struct HeartbeatStatusEntry: Codable, Equatable, Sendable {
+    public let agentId: String
+    public let enabled: Bool
+    public let every: String
+    public let everyMs: Int?
+
+    public init(
+        agentId: String,
+        enabled: Bool,
+        every: String,
+        everyMs: Int?
+    ) {
+        self.agentId = agentId
+        self.enabled = enabled
+        self.every = every
+        self.everyMs = everyMs
+    }
+}
+
+/// What was granted. In version 3 it is there only together with a device token.
+public struct HelloAuth: Codable, Equatable, Sendable {
+    public let role: String
+    public let scopes: [String]
+    public let deviceToken: String?
+    public let issuedAtMs: Int?
+    public let method: String?
+
+    public init(
+        role: String,
+        scopes: [String],
+        deviceToken: String? = nil,
+        issuedAtMs: Int? = nil,
+        method: String? = nil
+    ) {
+        self.role = role
+        self.scopes = scopes
+        self.deviceToken = deviceToken
+        self.issuedAtMs = issuedAtMs
+        self.method = method
+    }
+}
+
+/// The answer to `connect`.
+public struct HelloOk: Codable, Equatable, Sendable {
+    public let `protocol`: Int
+    public let server: ServerInfo
+    public let features: Features
+    public let snapshot: Snapshot
+    public let policy: Policy
+    public let auth: HelloAuth?
+    public let canvasHostUrl: String?
+    public let pluginSurfaceUrls: [String: String]?
+    public let type: HelloOkType?
+
+    public init(
+        `protocol`: Int,
+        server: ServerInfo,
+        features: Features,
+        snapshot: Snapshot,
+        policy: Policy,
+        auth: HelloAuth? = nil,
+        canvasHostUrl: String? = nil,
+        pluginSurfaceUrls: [String: String]? = nil,
+        type: HelloOkType? = nil
+    ) {
+        self.`protocol` = `protocol`
+        self.server = server
+        self.features = features
+        self.snapshot = snapshot
+        self.policy = policy
+        self.auth = auth
+        self.canvasHostUrl = canvasHostUrl
+        self.pluginSurfaceUrls = pluginSurfaceUrls
+        self.type = type
+    }
+}
+
+/// What `HelloOk.type` may be.
+public enum HelloOkType: String, Codable, Sendable {
+    case helloOk = "hello-ok"
+}
+
+/// Name and picture of an agent in a list.
+public struct IdentitySummary: Codable, Equatable, Sendable {
+    public let name: String?
+    public let theme: String?
+    public let emoji: String?
+    public let avatar: String?
+
+    public init(
+        name: String? = nil,
+        theme: String? = nil,
+        emoji: String? = nil,
+        avatar: String? = nil
+    ) {
+        self.name = name
+        self.theme = theme
+        self.emoji = emoji
+        self.avatar = avatar
+    }
+}
+
+/// A run that is going on while somebody asks for the history (version 4).
+public struct InFlightRun: Codable, Equatable, Sendable {
+    public let runId: String
+    public let text: String
+    public let startedAt: Int
+
+    public init(
+        runId: String,
+        text: String,
+        startedAt: Int
+    ) {
+        self.runId = runId
+        self.text = text
+        self.startedAt = startedAt
+    }
+}
+
+/// `details` of a version 4 `FORBIDDEN`.
+public struct MissingScopeDetails: Codable, Equatable, Sendable {
+    public let missingScope: String
+    public let requiredScopes: [String]
+    public let code: String?
+
+    public init(
+        missingScope: String,
+        requiredScopes: [String],
+        code: String? = nil
+    ) {
+        self.missingScope = missingScope
+        self.requiredScopes = requiredScopes
+        self.code = code
+    }
+}
+
+/// One model somebody can choose.
+public struct ModelChoice: Codable, Equatable, Sendable {
+    public let id: String
+    public let name: String
+    public let provider: String
+    public let contextWindow: Int?
+    public let reasoning: Bool?
+    public let input: [String]?
+    public let tags: [String]?
+    public let available: Bool?
+
+    public init(
+        id: String,
+        name: String,
+        provider: String,
+        contextWindow: Int? = nil,
+        reasoning: Bool? = nil,
+        input: [String]? = nil,
+        tags: [String]? = nil,
+        available: Bool? = nil
+    ) {
+        self.id = id
+        self.name = name
+        self.provider = provider
+        self.contextWindow = contextWindow
+        self.reasoning = reasoning
+        self.input = input
+        self.tags = tags
+        self.available = available
+    }
+}
+
+/// The model a session gets when nobody chose one.
+public struct ModelDefaults: Codable, Equatable, Sendable {
+    public let model: String?
+    public let contextTokens: Int?
+    public let modelProvider: String?
+
+    public init(
+        model: String?,
+        contextTokens: Int?,
+        modelProvider: String? = nil
+    ) {
+        self.model = model
+        self.contextTokens = contextTokens
+        self.modelProvider = modelProvider
+    }
+}
+
+/// Result of `models.list`.
+public struct ModelsList: Codable, Equatable, Sendable {
+    public let models: [ModelChoice]
+
+    public init(
+        models: [ModelChoice]
+    ) {
+        self.models = models
+    }
+}
+
+/// `models.list`.
+public struct ModelsListParams: Codable, Equatable, Sendable {
+    public let agentId: String?
+    public let includeProviderCapabilities: Bool?
+    public let preparedOnly: Bool?
+    public let refresh: Bool?
+    public let view: ModelsListParamsView?
+
+    public init(
+        agentId: String? = nil,
+        includeProviderCapabilities: Bool? = nil,
+        preparedOnly: Bool? = nil,
+        refresh: Bool? = nil,
+        view: ModelsListParamsView? = nil
+    ) {
+        self.agentId = agentId
+        self.includeProviderCapabilities = includeProviderCapabilities
+        self.preparedOnly = preparedOnly
+        self.refresh = refresh
+        self.view = view
+    }
+}
+
+/// What `ModelsListParams.view` may be.
+public enum ModelsListParamsView: String, Codable, Sendable {
+    case all
+    case configured
+    case `default` = "default"
+    case providerConfig = "provider-config"
+}
+
+/// A method that takes nothing: the empty object.
+public struct NoParams: Codable, Equatable, Sendable {
+    public init() {}
+}
+
+/// Done, and nothing more to say.
+public struct Ok: Codable, Equatable, Sendable {
+    public let ok: Bool?
+
+    public init(
+        ok: Bool? = nil
+    ) {
+        self.ok = ok
+    }
+}
+
+/// Result of `device.pair.approve`.
+public struct PairApproved: Codable, Equatable, Sendable {
+    public let requestId: String
+    public let device: PairedDevice
+
+    public init(
+        requestId: String,
+        device: PairedDevice
+    ) {
+        self.requestId = requestId
+        self.device = device
+    }
+}
+
+/// `device.pair.approve` and `device.pair.reject`.
+public struct PairDecisionParams: Codable, Equatable, Sendable {
+    public let requestId: String
+
+    public init(
+        requestId: String
+    ) {
+        self.requestId = requestId
+    }
+}
+
+/// Result of `device.pair.list`.
+public struct PairList: Codable, Equatable, Sendable {
+    public let pending: [PairRequest]
+    public let paired: [PairedDevice]
+
+    public init(
+        pending: [PairRequest],
+        paired: [PairedDevice]
+    ) {
+        self.pending = pending
+        self.paired = paired
+    }
+}
+
+/// Result of `device.pair.reject`.
+public struct PairRejected: Codable, Equatable, Sendable {
+    public let requestId: String
+    public let deviceId: String
+
+    public init(
+        requestId: String,
+        deviceId: String
+    ) {
+        self.requestId = requestId
+        self.deviceId = deviceId
+    }
+}
+
+/// A device that asks to be let in; also the payload of `device.pair.requested`.
+public struct PairRequest: Codable, Equatable, Sendable {
+    public let requestId: String
+    public let deviceId: String
+    public let publicKey: String
+    public let ts: Int
+    public let displayName: String?
+    public let platform: String?
+    public let deviceFamily: String?
+    public let clientId: String?
+    public let clientMode: String?
+    public let browserOrigin: String?
+    public let role: String?
+    public let roles: [String]?
+    public let scopes: [String]?
+    public let remoteIp: String?
+    public let silent: Bool?
+    public let isRepair: Bool?
+
+    public init(
+        requestId: String,
+        deviceId: String,
+        publicKey: String,
+        ts: Int,
+        displayName: String? = nil,
+        platform: String? = nil,
+        deviceFamily: String? = nil,
+        clientId: String? = nil,
+        clientMode: String? = nil,
+        browserOrigin: String? = nil,
+        role: String? = nil,
+        roles: [String]? = nil,
+        scopes: [String]? = nil,
+        remoteIp: String? = nil,
+        silent: Bool? = nil,
+        isRepair: Bool? = nil
+    ) {
+        self.requestId = requestId
+        self.deviceId = deviceId
+        self.publicKey = publicKey
+        self.ts = ts
+        self.displayName = displayName
+        self.platform = platform
+        self.deviceFamily = deviceFamily
+        self.clientId = clientId
+        self.clientMode = clientMode
+        self.browserOrigin = browserOrigin
+        self.role = role
+        self.roles = roles
+        self.scopes = scopes
+        self.remoteIp = remoteIp
+        self.silent = silent
+        self.isRepair = isRepair
+    }
+}
+
+/// `device.pair.resolved`.
+public struct PairResolvedEvent: Codable, Equatable, Sendable {
+    public let requestId: String
+    public let deviceId: String
+    public let decision: PairResolvedEventDecision
+    public let ts: Int
+
+    public init(
+        requestId: String,
+        deviceId: String,
+        decision: PairResolvedEventDecision,
+        ts: Int
+    ) {
+        self.requestId = requestId
+        self.deviceId = deviceId
+        self.decision = decision
+        self.ts = ts
+    }
+}
+
+/// What `PairResolvedEvent.decision` may be.
+public enum PairResolvedEventDecision: String, Codable, Sendable {
+    case approved
+    case expired
+    case rejected
+}
+
+/// A device that was let in.
+public struct PairedDevice: Codable, Equatable, Sendable {
+    public let deviceId: String
+    public let publicKey: String
+    public let roles: [String]
+    public let scopes: [String]
+    public let createdAtMs: Int
+    public let approvedAtMs: Int
+    public let tokens: [TokenSummary]
+    public let displayName: String?
+    public let platform: String?
+    public let deviceFamily: String?
+    public let clientId: String?
+    public let clientMode: String?
+    public let role: String?
+    public let remoteIp: String?
+    public let approvedVia: String?
+    public let lastSeenAtMs: Int?
+    public let connected: Bool?
+
+    public init(
+        deviceId: String,
+        publicKey: String,
+        roles: [String],
+        scopes: [String],
+        createdAtMs: Int,
+        approvedAtMs: Int,
+        tokens: [TokenSummary],
+        displayName: String? = nil,
+        platform: String? = nil,
+        deviceFamily: String? = nil,
+        clientId: String? = nil,
+        clientMode: String? = nil,
+        role: String? = nil,
+        remoteIp: String? = nil,
+        approvedVia: String? = nil,
+        lastSeenAtMs: Int? = nil,
+        connected: Bool? = nil
+    ) {
+        self.deviceId = deviceId
+        self.publicKey = publicKey
+        self.roles = roles
+        self.scopes = scopes
+        self.createdAtMs = createdAtMs
+        self.approvedAtMs = approvedAtMs
+        self.tokens = tokens
+        self.displayName = displayName
+        self.platform = platform
+        self.deviceFamily = deviceFamily
+        self.clientId = clientId
+        self.clientMode = clientMode
+        self.role = role
+        self.remoteIp = remoteIp
+        self.approvedVia = approvedVia
+        self.lastSeenAtMs = lastSeenAtMs
+        self.connected = connected
+    }
+}
+
+/// The limits of this connection, in bytes and milliseconds.
+public struct Policy: Codable, Equatable, Sendable {
+    public let maxPayload: Int
+    public let maxBufferedBytes: Int
+    public let tickIntervalMs: Int
+    public let attachments: AttachmentPolicy?
+
+    public init(
+        maxPayload: Int,
+        maxBufferedBytes: Int,
+        tickIntervalMs: Int,
+        attachments: AttachmentPolicy? = nil
+    ) {
+        self.maxPayload = maxPayload
+        self.maxBufferedBytes = maxBufferedBytes
+        self.tickIntervalMs = tickIntervalMs
+        self.attachments = attachments
+    }
+}
+
+/// One row of `system-presence`: a device, an instance, or a note somebody left.
+public struct PresenceEntry: Codable, Equatable, Sendable {
+    public let ts: Int
+    public let host: String?
+    public let ip: String?
+    public let version: String?
+    public let platform: String?
+    public let deviceFamily: String?
+    public let modelIdentifier: String?
+    public let timeZone: String?
+    public let mode: String?
+    public let lastInputSeconds: Int?
+    public let reason: String?
+    public let tags: [String]?
+    public let text: String?
+    public let deviceId: String?
+    public let roles: [String]?
+    public let scopes: [String]?
+    public let instanceId: String?
+
+    public init(
+        ts: Int,
+        host: String? = nil,
+        ip: String? = nil,
+        version: String? = nil,
+        platform: String? = nil,
+        deviceFamily: String? = nil,
+        modelIdentifier: String? = nil,
+        timeZone: String? = nil,
+        mode: String? = nil,
+        lastInputSeconds: Int? = nil,
+        reason: String? = nil,
+        tags: [String]? = nil,
+        text: String? = nil,
+        deviceId: String? = nil,
+        roles: [String]? = nil,
+        scopes: [String]? = nil,
+        instanceId: String? = nil
+    ) {
+        self.ts = ts
+        self.host = host
+        self.ip = ip
+        self.version = version
+        self.platform = platform
+        self.deviceFamily = deviceFamily
+        self.modelIdentifier = modelIdentifier
+        self.timeZone = timeZone
+        self.mode = mode
+        self.lastInputSeconds = lastInputSeconds
+        self.reason = reason
+        self.tags = tags
+        self.text = text
+        self.deviceId = deviceId
+        self.roles = roles
+        self.scopes = scopes
+        self.instanceId = instanceId
+    }
+}
+
+/// `presence`: the whole list, whenever it changes.
+public struct PresenceEvent: Codable, Equatable, Sendable {
+    public let presence: [PresenceEntry]
+
+    public init(
+        presence: [PresenceEntry]
+    ) {
+        self.presence = presence
+    }
+}
+
+/// A message in a preview.
+public struct PreviewItem: Codable, Equatable, Sendable {
+    public let role: String
+    public let text: String
+
+    public init(
+        role: String,
+        text: String
+    ) {
+        self.role = role
+        self.text = text
+    }
+}
+
+/// Resident memory of the Gateway process, in bytes.
+public struct ProcessMemory: Codable, Equatable, Sendable {
+    public let rssBytes: Int
+
+    public init(
+        rssBytes: Int
+    ) {
+        self.rssBytes = rssBytes
+    }
+}
+
+/// Who really spoke, where a client passes somebody else's words on.
+public struct Provenance: Codable, Equatable, Sendable {
+    public let kind: ProvenanceKind
+    public let originSessionId: String?
+    public let sourceSessionKey: String?
+    public let sourceChannel: String?
+    public let sourceTool: String?
+
+    public init(
+        kind: ProvenanceKind,
+        originSessionId: String? = nil,
+        sourceSessionKey: String? = nil,
+        sourceChannel: String? = nil,
+        sourceTool: String? = nil
+    ) {
+        self.kind = kind
+        self.originSessionId = originSessionId
+        self.sourceSessionKey = sourceSessionKey
+        self.sourceChannel = sourceChannel
+        self.sourceTool = sourceTool
+    }
+}
+
+/// What `Provenance.kind` may be.
+public enum ProvenanceKind: String, Codable, Sendable {
+    case externalUser = "external_user"
+    case interSession = "inter_session"
+    case internalSystem = "internal_system"
+}
+
+/// A session spoken to lately; `age` in milliseconds.
+public struct RecentSession: Codable, Equatable, Sendable {
+    public let key: String
+    public let updatedAt: Int?
+    public let age: Int?
+
+    public init(
+        key: String,
+        updatedAt: Int?,
+        age: Int?
+    ) {
+        self.key = key
+        self.updatedAt = updatedAt
+        self.age = age
+    }
+}
+
+/// A call: `params` stays raw until the method's own decoder has a look. `traceparent` (version 4, W3C Trace Context) is taken and not used.
+public struct RequestFrame: Codable, Equatable, Sendable {
+    public let type: RequestFrameType
+    public let id: String
+    public let method: String
+    public let params: JSONValue?
+    public let traceparent: String?
+
+    public init(
+        type: RequestFrameType = .req,
+        id: String,
+        method: String,
+        params: JSONValue? = nil,
+        traceparent: String? = nil
+    ) {
+        self.type = type
+        self.id = id
+        self.method = method
+        self.params = params
+        self.traceparent = traceparent
+    }
+}
+
+/// What `RequestFrame.type` may be.
+public enum RequestFrameType: String, Codable, Sendable {
+    case req
+}
+
+/// An answer, as the schema and clients see it.
+public struct ResponseFrame: Codable, Equatable, Sendable {
+    public let type: ResponseFrameType
+    public let id: String
+    public let ok: Bool
+    public let payload: JSONValue?
+    public let error: ErrorShape?
+
+    public init(
+        type: ResponseFrameType = .res,
+        id: String,
+        ok: Bool,
+        payload: JSONValue? = nil,
+        error: ErrorShape? = nil
+    ) {
+        self.type = type
+        self.id = id
+        self.ok = ok
+        self.payload = payload
+        self.error = error
+    }
+}
+
+/// What `ResponseFrame.type` may be.
+public enum ResponseFrameType: String, Codable, Sendable {
+    case res
+}
+
+/// How a run went.
+public struct RunMeta: Codable, Equatable, Sendable {
+    public let durationMs: Int
+    public let agentMeta: AgentMeta
+    public let aborted: Bool
+    public let stopReason: String?
+
+    public init(
+        durationMs: Int,
+        agentMeta: AgentMeta,
+        aborted: Bool,
+        stopReason: String? = nil
+    ) {
+        self.durationMs = durationMs
+        self.agentMeta = agentMeta
+        self.aborted = aborted
+        self.stopReason = stopReason
+    }
+}
+
+/// One piece of an answer.
+public struct RunPayload: Codable, Equatable, Sendable {
+    public let text: String
+    public let mediaUrl: String?
+
+    public init(
+        text: String,
+        mediaUrl: String? = nil
+    ) {
+        self.text = text
+        self.mediaUrl = mediaUrl
+    }
+}
+
+/// What a run brought.
+public struct RunResult: Codable, Equatable, Sendable {
+    public let payloads: [RunPayload]
+    public let meta: RunMeta
+
+    public init(
+        payloads: [RunPayload],
+        meta: RunMeta
+    ) {
+        self.payloads = payloads
+        self.meta = meta
+    }
+}
+
+/// Tokens of a run, as far as the agent told.
+public struct RunUsage: Codable, Equatable, Sendable {
+    public let input: Int?
+    public let output: Int?
+    public let total: Int?
+
+    public init(
+        input: Int? = nil,
+        output: Int? = nil,
+        total: Int? = nil
+    ) {
+        self.input = input
+        self.output = output
+        self.total = total
+    }
+}
+
+/// Who answered. `host` is version 3's, `boot_id` version 4's.
+public struct ServerInfo: Codable, Equatable, Sendable {
+    public let version: String
+    public let connId: String
+    public let host: String?
+    public let bootId: String?
+
+    public init(
+        version: String,
+        connId: String,
+        host: String? = nil,
+        bootId: String? = nil
+    ) {
+        self.version = version
+        self.connId = connId
+        self.host = host
+        self.bootId = bootId
+    }
+}
+
+/// Result of `sessions.patch` and `sessions.reset`: the session as it is now.
+public struct SessionChanged: Codable, Equatable, Sendable {
+    public let key: String
+    public let entry: [String: JSONValue]
+    public let path: String?
+    public let resolved: [String: JSONValue]?
+    public let ok: Bool?
+
+    public init(
+        key: String,
+        entry: [String: JSONValue],
+        path: String? = nil,
+        resolved: [String: JSONValue]? = nil,
+        ok: Bool? = nil
+    ) {
+        self.key = key
+        self.entry = entry
+        self.path = path
+        self.resolved = resolved
+        self.ok = ok
+    }
+}
+
+/// Result of `sessions.compact`; `kept` counts messages.
+public struct SessionCompacted: Codable, Equatable, Sendable {
+    public let key: String
+    public let compacted: Bool
+    public let kept: Int?
+    public let reason: String?
+    public let ok: Bool?
+
+    public init(
+        key: String,
+        compacted: Bool,
+        kept: Int? = nil,
+        reason: String? = nil,
+        ok: Bool? = nil
+    ) {
+        self.key = key
+        self.compacted = compacted
+        self.kept = kept
+        self.reason = reason
+        self.ok = ok
+    }
+}
+
+/// Where a client that names no session ends up.
+public struct SessionDefaults: Codable, Equatable, Sendable {
+    public let defaultAgentId: String
+    public let mainKey: String
+    public let mainSessionKey: String
+    public let scope: String
+    public let modelConfigured: Bool?
+    public let ownership: SessionDefaultsOwnership?
+    public let selectionRequired: Bool?
+
+    public init(
+        defaultAgentId: String,
+        mainKey: String,
+        mainSessionKey: String,
+        scope: String,
+        modelConfigured: Bool? = nil,
+        ownership: SessionDefaultsOwnership? = nil,
+        selectionRequired: Bool? = nil
+    ) {
+        self.defaultAgentId = defaultAgentId
+        self.mainKey = mainKey
+        self.mainSessionKey = mainSessionKey
+        self.scope = scope
+        self.modelConfigured = modelConfigured
+        self.ownership = ownership
+        self.selectionRequired = selectionRequired
+    }
+}
+
+/// What `SessionDefaults.ownership` may be.
+public enum SessionDefaultsOwnership: String, Codable, Sendable {
+    case explicit
+    case legacy
+    case sole
+}
+
+/// Result of `sessions.delete`.
+public struct SessionDeleted: Codable, Equatable, Sendable {
+    public let key: String
+    public let deleted: Bool
+    public let archived: [String]
+    public let ok: Bool?
+
+    public init(
+        key: String,
+        deleted: Bool,
+        archived: [String],
+        ok: Bool? = nil
+    ) {
+        self.key = key
+        self.deleted = deleted
+        self.archived = archived
+        self.ok = ok
+    }
+}
+
+/// One session's preview.
+public struct SessionPreview: Codable, Equatable, Sendable {
+    public let key: String
+    public let status: SessionPreviewStatus
+    public let items: [PreviewItem]
+
+    public init(
+        key: String,
+        status: SessionPreviewStatus,
+        items: [PreviewItem]
+    ) {
+        self.key = key
+        self.status = status
+        self.items = items
+    }
+}
+
+/// What `SessionPreview.status` may be.
+public enum SessionPreviewStatus: String, Codable, Sendable {
+    case empty
+    case error
+    case missing
+    case ok
+}
+
+/// Result of `sessions.resolve`; `ok` is false only where `allowMissing` was asked.
+public struct SessionResolved: Codable, Equatable, Sendable {
+    public let ok: Bool
+    public let key: String?
+    public let agentId: String?
+    public let displayName: String?
+
+    public init(
+        ok: Bool,
+        key: String? = nil,
+        agentId: String? = nil,
+        displayName: String? = nil
+    ) {
+        self.ok = ok
+        self.key = key
+        self.agentId = agentId
+        self.displayName = displayName
+    }
+}
+
+/// One session of `sessions.list`.
+public struct SessionRow: Codable, Equatable, Sendable {
+    public let key: String
+    public let kind: SessionRowKind
+    public let updatedAt: Int?
+    public let sessionId: String?
+    public let agentId: String?
+    public let isMain: Bool?
+    public let chatType: SessionRowChatType?
+    public let label: String?
+    public let displayName: String?
+    public let derivedTitle: String?
+    public let lastMessagePreview: String?
+    public let channel: String?
+    public let createdAt: Int?
+    public let lastInteractionAt: Int?
+    public let systemSent: Bool?
+    public let abortedLastRun: Bool?
+    public let status: SessionRowStatus?
+    public let hasActiveRun: Bool?
+    public let archived: Bool?
+    public let pinned: Bool?
+    public let unread: Bool?
+    public let thinkingLevel: String?
+    public let inputTokens: Int?
+    public let outputTokens: Int?
+    public let totalTokens: Int?
+    public let contextTokens: Int?
+    public let modelProvider: String?
+    public let model: String?
+    public let lastChannel: String?
+    public let spawnedBy: String?
+
+    public init(
+        key: String,
+        kind: SessionRowKind,
+        updatedAt: Int?,
+        sessionId: String? = nil,
+        agentId: String? = nil,
+        isMain: Bool? = nil,
+        chatType: SessionRowChatType? = nil,
+        label: String? = nil,
+        displayName: String? = nil,
+        derivedTitle: String? = nil,
+        lastMessagePreview: String? = nil,
+        channel: String? = nil,
+        createdAt: Int? = nil,
+        lastInteractionAt: Int? = nil,
+        systemSent: Bool? = nil,
+        abortedLastRun: Bool? = nil,
+        status: SessionRowStatus? = nil,
+        hasActiveRun: Bool? = nil,
+        archived: Bool? = nil,
+        pinned: Bool? = nil,
+        unread: Bool? = nil,
+        thinkingLevel: String? = nil,
+        inputTokens: Int? = nil,
+        outputTokens: Int? = nil,
+        totalTokens: Int? = nil,
+        contextTokens: Int? = nil,
+        modelProvider: String? = nil,
+        model: String? = nil,
+        lastChannel: String? = nil,
+        spawnedBy: String? = nil
+    ) {
+        self.key = key
+        self.kind = kind
+        self.updatedAt = updatedAt
+        self.sessionId = sessionId
+        self.agentId = agentId
+        self.isMain = isMain
+        self.chatType = chatType
+        self.label = label
+        self.displayName = displayName
+        self.derivedTitle = derivedTitle
+        self.lastMessagePreview = lastMessagePreview
+        self.channel = channel
+        self.createdAt = createdAt
+        self.lastInteractionAt = lastInteractionAt
+        self.systemSent = systemSent
+        self.abortedLastRun = abortedLastRun
+        self.status = status
+        self.hasActiveRun = hasActiveRun
+        self.archived = archived
+        self.pinned = pinned
+        self.unread = unread
+        self.thinkingLevel = thinkingLevel
+        self.inputTokens = inputTokens
+        self.outputTokens = outputTokens
+        self.totalTokens = totalTokens
+        self.contextTokens = contextTokens
+        self.modelProvider = modelProvider
+        self.model = model
+        self.lastChannel = lastChannel
+        self.spawnedBy = spawnedBy
+    }
+}
+
+/// What `SessionRow.kind` may be.
+public enum SessionRowKind: String, Codable, Sendable {
+    case direct
+    case global
+    case group
+    case unknown
+}
+
+/// What `SessionRow.chatType` may be.
+public enum SessionRowChatType: String, Codable, Sendable {
+    case channel
+    case direct
+    case group
+}
+
+/// What `SessionRow.status` may be.
+public enum SessionRowStatus: String, Codable, Sendable {
+    case done
+    case failed
+    case killed
+    case queued
+    case running
+    case timeout
+}
+
+/// `sessions.changed`: somebody's list is out of date (version 4).
+public struct SessionsChangedEvent: Codable, Equatable, Sendable {
+    public let sessionKey: String
+    public let reason: String
+    public let ts: Int
+    public let agentId: String?
+
+    public init(
+        sessionKey: String,
+        reason: String,
+        ts: Int,
+        agentId: String? = nil
+    ) {
+        self.sessionKey = sessionKey
+        self.reason = reason
+        self.ts = ts
+        self.agentId = agentId
+    }
+}
+
+/// `sessions.compact`: keep the last `maxLines` messages.
+public struct SessionsCompactParams: Codable, Equatable, Sendable {
+    public let key: String
+    public let agentId: String?
+    public let maxLines: Int?
+
+    public init(
+        key: String,
+        agentId: String? = nil,
+        maxLines: Int? = nil
+    ) {
+        self.key = key
+        self.agentId = agentId
+        self.maxLines = maxLines
+    }
+}
+
+/// `sessions.delete`: the session and, unless told otherwise, its transcript.
+public struct SessionsDeleteParams: Codable, Equatable, Sendable {
+    public let key: String
+    public let agentId: String?
+    public let deleteTranscript: Bool?
+    public let expectedSessionId: String?
+    public let expectedLifecycleRevision: String?
+    public let expectedSessionUpdatedAt: Double?
+    public let emitLifecycleHooks: Bool?
+    public let archivedOnly: Bool?
+
+    public init(
+        key: String,
+        agentId: String? = nil,
+        deleteTranscript: Bool? = nil,
+        expectedSessionId: String? = nil,
+        expectedLifecycleRevision: String? = nil,
+        expectedSessionUpdatedAt: Double? = nil,
+        emitLifecycleHooks: Bool? = nil,
+        archivedOnly: Bool? = nil
+    ) {
+        self.key = key
+        self.agentId = agentId
+        self.deleteTranscript = deleteTranscript
+        self.expectedSessionId = expectedSessionId
+        self.expectedLifecycleRevision = expectedLifecycleRevision
+        self.expectedSessionUpdatedAt = expectedSessionUpdatedAt
+        self.emitLifecycleHooks = emitLifecycleHooks
+        self.archivedOnly = archivedOnly
+    }
+}
+
+/// Where sessions are stored, how many, and the latest.
+public struct SessionsInfo: Codable, Equatable, Sendable {
+    public let path: String
+    public let count: Int
+    public let recent: [RecentSession]
+
+    public init(
+        path: String,
+        count: Int,
+        recent: [RecentSession]
+    ) {
+        self.path = path
+        self.count = count
+        self.recent = recent
+    }
+}
+
+/// Result of `sessions.list`; the paging fields are version 4's.
+public struct SessionsList: Codable, Equatable, Sendable {
+    public let ts: Int
+    public let path: String
+    public let count: Int
+    public let defaults: ModelDefaults
+    public let sessions: [SessionRow]
+    public let totalCount: Int?
+    public let limitApplied: Int?
+    public let nextOffset: Int?
+    public let hasMore: Bool?
+    public let owners: [JSONValue]?
+
+    public init(
+        ts: Int,
+        path: String,
+        count: Int,
+        defaults: ModelDefaults,
+        sessions: [SessionRow],
+        totalCount: Int? = nil,
+        limitApplied: Int? = nil,
+        nextOffset: Int? = nil,
+        hasMore: Bool? = nil,
+        owners: [JSONValue]? = nil
+    ) {
+        self.ts = ts
+        self.path = path
+        self.count = count
+        self.defaults = defaults
+        self.sessions = sessions
+        self.totalCount = totalCount
+        self.limitApplied = limitApplied
+        self.nextOffset = nextOffset
+        self.hasMore = hasMore
+        self.owners = owners
+    }
+}
+
+/// `sessions.list`: the latest first.
+public struct SessionsListParams: Codable, Equatable, Sendable {
+    public let limit: Int?
+    public let offset: Int?
+    public let activeMinutes: Int?
+    public let requireLastInteraction: Bool?
+    public let sortBy: SessionsListParamsSortBy?
+    public let includeGlobal: Bool?
+    public let includeUnknown: Bool?
+    public let configuredAgentsOnly: Bool?
+    public let includeDerivedTitles: Bool?
+    public let includeLastMessage: Bool?
+    public let label: String?
+    public let boardFace: SessionsListParamsBoardFace?
+    public let creatorId: String?
+    public let ownerId: String?
+    public let ownerFirst: Bool?
+    public let involvingMe: Bool?
+    public let involvingProfileId: String?
+    public let includePeople: Bool?
+    public let spawnedBy: String?
+    public let agentId: String?
+    public let search: String?
+    public let archived: JSONValue?
+
+    public init(
+        limit: Int? = nil,
+        offset: Int? = nil,
+        activeMinutes: Int? = nil,
+        requireLastInteraction: Bool? = nil,
+        sortBy: SessionsListParamsSortBy? = nil,
+        includeGlobal: Bool? = nil,
+        includeUnknown: Bool? = nil,
+        configuredAgentsOnly: Bool? = nil,
+        includeDerivedTitles: Bool? = nil,
+        includeLastMessage: Bool? = nil,
+        label: String? = nil,
+        boardFace: SessionsListParamsBoardFace? = nil,
+        creatorId: String? = nil,
+        ownerId: String? = nil,
+        ownerFirst: Bool? = nil,
+        involvingMe: Bool? = nil,
+        involvingProfileId: String? = nil,
+        includePeople: Bool? = nil,
+        spawnedBy: String? = nil,
+        agentId: String? = nil,
+        search: String? = nil,
+        archived: JSONValue? = nil
+    ) {
+        self.limit = limit
+        self.offset = offset
+        self.activeMinutes = activeMinutes
+        self.requireLastInteraction = requireLastInteraction
+        self.sortBy = sortBy
+        self.includeGlobal = includeGlobal
+        self.includeUnknown = includeUnknown
+        self.configuredAgentsOnly = configuredAgentsOnly
+        self.includeDerivedTitles = includeDerivedTitles
+        self.includeLastMessage = includeLastMessage
+        self.label = label
+        self.boardFace = boardFace
+        self.creatorId = creatorId
+        self.ownerId = ownerId
+        self.ownerFirst = ownerFirst
+        self.involvingMe = involvingMe
+        self.involvingProfileId = involvingProfileId
+        self.includePeople = includePeople
+        self.spawnedBy = spawnedBy
+        self.agentId = agentId
+        self.search = search
+        self.archived = archived
+    }
+}
+
+/// What `SessionsListParams.sortBy` may be.
+public enum SessionsListParamsSortBy: String, Codable, Sendable {
+    case lastInteractionAt
+    case updatedAt
+}
+
+/// What `SessionsListParams.boardFace` may be.
+public enum SessionsListParamsBoardFace: String, Codable, Sendable {
+    case chat
+    case dashboard
+}
+
+/// `sessions.patch`: change what is given; `null` takes a setting away.
+public struct SessionsPatchParams: Codable, Equatable, Sendable {
+    public let key: String
+    public let agentId: String?
+    public let expectedSessionId: String?
+    public let expectedLifecycleRevision: String?
+    public let expectedPermissionMode: SessionsPatchParamsExpectedPermissionMode??
+    public let expectedToolOverrides: ToolOverrides??
+    public let expectedMarkedUnreadAt: Double??
+    public let label: String??
+    public let icon: String??
+    public let color: String??
+    public let category: String??
+    public let boardFace: SessionsPatchParamsBoardFace?
+    public let statusNote: String??
+    public let attention: SessionsPatchParamsAttention??
+    public let ttlMinutes: Int?
+    public let archived: Bool?
+    public let pinned: Bool?
+    public let unread: Bool?
+    public let contextWindow: String??
+    public let thinkingLevel: String??
+    public let fastMode: JSONValue??
+    public let toolOverrides: ToolOverrides??
+    public let verboseLevel: String??
+    public let traceLevel: String??
+    public let reasoningLevel: String??
+    public let responseUsage: SessionsPatchParamsResponseUsage??
+    public let elevatedLevel: String??
+    public let execHost: String??
+    public let execSecurity: String??
+    public let execAsk: String??
+    public let execNode: String??
+    public let permissionMode: SessionsPatchParamsPermissionMode??
+    public let model: String??
+    public let spawnedBy: String??
+    public let completionOwnerSessionKey: String??
+    public let inheritedToolPolicyVersion: Int??
+    public let inheritedToolAllow: [String]??
+    public let inheritedToolDeny: [String]??
+    public let sendPolicy: SessionsPatchParamsSendPolicy??
+    public let groupActivation: SessionsPatchParamsGroupActivation??
+
+    public init(
+        key: String,
+        agentId: String? = nil,
+        expectedSessionId: String? = nil,
+        expectedLifecycleRevision: String? = nil,
+        expectedPermissionMode: SessionsPatchParamsExpectedPermissionMode?? = nil,
+        expectedToolOverrides: ToolOverrides?? = nil,
+        expectedMarkedUnreadAt: Double?? = nil,
+        label: String?? = nil,
+        icon: String?? = nil,
+        color: String?? = nil,
+        category: String?? = nil,
+        boardFace: SessionsPatchParamsBoardFace? = nil,
+        statusNote: String?? = nil,
+        attention: SessionsPatchParamsAttention?? = nil,
+        ttlMinutes: Int? = nil,
+        archived: Bool? = nil,
+        pinned: Bool? = nil,
+        unread: Bool? = nil,
+        contextWindow: String?? = nil,
+        thinkingLevel: String?? = nil,
+        fastMode: JSONValue?? = nil,
+        toolOverrides: ToolOverrides?? = nil,
+        verboseLevel: String?? = nil,
+        traceLevel: String?? = nil,
+        reasoningLevel: String?? = nil,
+        responseUsage: SessionsPatchParamsResponseUsage?? = nil,
+        elevatedLevel: String?? = nil,
+        execHost: String?? = nil,
+        execSecurity: String?? = nil,
+        execAsk: String?? = nil,
+        execNode: String?? = nil,
+        permissionMode: SessionsPatchParamsPermissionMode?? = nil,
+        model: String?? = nil,
+        spawnedBy: String?? = nil,
+        completionOwnerSessionKey: String?? = nil,
+        inheritedToolPolicyVersion: Int?? = nil,
+        inheritedToolAllow: [String]?? = nil,
+        inheritedToolDeny: [String]?? = nil,
+        sendPolicy: SessionsPatchParamsSendPolicy?? = nil,
+        groupActivation: SessionsPatchParamsGroupActivation?? = nil
+    ) {
+        self.key = key
+        self.agentId = agentId
+        self.expectedSessionId = expectedSessionId
+        self.expectedLifecycleRevision = expectedLifecycleRevision
+        self.expectedPermissionMode = expectedPermissionMode
+        self.expectedToolOverrides = expectedToolOverrides
+        self.expectedMarkedUnreadAt = expectedMarkedUnreadAt
+        self.label = label
+        self.icon = icon
+        self.color = color
+        self.category = category
+        self.boardFace = boardFace
+        self.statusNote = statusNote
+        self.attention = attention
+        self.ttlMinutes = ttlMinutes
+        self.archived = archived
+        self.pinned = pinned
+        self.unread = unread
+        self.contextWindow = contextWindow
+        self.thinkingLevel = thinkingLevel
+        self.fastMode = fastMode
+        self.toolOverrides = toolOverrides
+        self.verboseLevel = verboseLevel
+        self.traceLevel = traceLevel
+        self.reasoningLevel = reasoningLevel
+        self.responseUsage = responseUsage
+        self.elevatedLevel = elevatedLevel
+        self.execHost = execHost
+        self.execSecurity = execSecurity
+        self.execAsk = execAsk
+        self.execNode = execNode
+        self.permissionMode = permissionMode
+        self.model = model
+        self.spawnedBy = spawnedBy
+        self.completionOwnerSessionKey = completionOwnerSessionKey
+        self.inheritedToolPolicyVersion = inheritedToolPolicyVersion
+        self.inheritedToolAllow = inheritedToolAllow
+        self.inheritedToolDeny = inheritedToolDeny
+        self.sendPolicy = sendPolicy
+        self.groupActivation = groupActivation
+    }
+}
+
+/// What `SessionsPatchParams.expectedPermissionMode` may be.
+public enum SessionsPatchParamsExpectedPermissionMode: String, Codable, Sendable {
+    case full
+    case guarded
+    case readOnly = "read-only"
+    case workspace
+}
+
+/// What `SessionsPatchParams.boardFace` may be.
+public enum SessionsPatchParamsBoardFace: String, Codable, Sendable {
+    case chat
+    case dashboard
+}
+
+/// What `SessionsPatchParams.attention` may be.
+public enum SessionsPatchParamsAttention: String, Codable, Sendable {
+    case alert
+    case flag
+    case hand
+    case hourglass
+    case key
+    case lock
+}
+
+/// What `SessionsPatchParams.responseUsage` may be.
+public enum SessionsPatchParamsResponseUsage: String, Codable, Sendable {
+    case full
+    case off
+    case on
+    case tokens
+}
+
+/// What `SessionsPatchParams.permissionMode` may be.
+public enum SessionsPatchParamsPermissionMode: String, Codable, Sendable {
+    case full
+    case guarded
+    case readOnly = "read-only"
+    case workspace
+}
+
+/// What `SessionsPatchParams.sendPolicy` may be.
+public enum SessionsPatchParamsSendPolicy: String, Codable, Sendable {
+    case allow
+    case deny
+}
+
+/// What `SessionsPatchParams.groupActivation` may be.
+public enum SessionsPatchParamsGroupActivation: String, Codable, Sendable {
+    case always
+    case mention
+}
+
+/// Result of `sessions.preview`.
+public struct SessionsPreview: Codable, Equatable, Sendable {
+    public let ts: Int
+    public let previews: [SessionPreview]
+
+    public init(
+        ts: Int,
+        previews: [SessionPreview]
+    ) {
+        self.ts = ts
+        self.previews = previews
+    }
+}
+
+/// `sessions.preview`: the last few messages of some sessions, cut short.
+public struct SessionsPreviewParams: Codable, Equatable, Sendable {
+    public let keys: [String]
+    public let limit: Int?
+    public let maxChars: Int?
+
+    public init(
+        keys: [String],
+        limit: Int? = nil,
+        maxChars: Int? = nil
+    ) {
+        self.keys = keys
+        self.limit = limit
+        self.maxChars = maxChars
+    }
+}
+
+/// `sessions.reset`: the same session, an empty transcript.
+public struct SessionsResetParams: Codable, Equatable, Sendable {
+    public let key: String
+    public let agentId: String?
+    public let reason: SessionsResetParamsReason?
+
+    public init(
+        key: String,
+        agentId: String? = nil,
+        reason: SessionsResetParamsReason? = nil
+    ) {
+        self.key = key
+        self.agentId = agentId
+        self.reason = reason
+    }
+}
+
+/// What `SessionsResetParams.reason` may be.
+public enum SessionsResetParamsReason: String, Codable, Sendable {
+    case new
+    case reset
+}
+
+/// `sessions.resolve`: which session is meant by a key, an id or a label.
+public struct SessionsResolveParams: Codable, Equatable, Sendable {
+    public let key: String?
+    public let sessionId: String?
+    public let label: String?
+    public let shortId: String?
+    public let slugHint: String?
+    public let agentId: String?
+    public let spawnedBy: String?
+    public let includeGlobal: Bool?
+    public let includeUnknown: Bool?
+    public let allowMissing: Bool?
+
+    public init(
+        key: String? = nil,
+        sessionId: String? = nil,
+        label: String? = nil,
+        shortId: String? = nil,
+        slugHint: String? = nil,
+        agentId: String? = nil,
+        spawnedBy: String? = nil,
+        includeGlobal: Bool? = nil,
+        includeUnknown: Bool? = nil,
+        allowMissing: Bool? = nil
+    ) {
+        self.key = key
+        self.sessionId = sessionId
+        self.label = label
+        self.shortId = shortId
+        self.slugHint = slugHint
+        self.agentId = agentId
+        self.spawnedBy = spawnedBy
+        self.includeGlobal = includeGlobal
+        self.includeUnknown = includeUnknown
+        self.allowMissing = allowMissing
+    }
+}
+
+/// Sessions in `status`.
+public struct SessionsStatus: Codable, Equatable, Sendable {
+    public let paths: [String]
+    public let count: Int
+    public let defaults: ModelDefaults
+    public let recent: [RecentSession]
+    public let byAgent: [AgentSessions]
+
+    public init(
+        paths: [String],
+        count: Int,
+        defaults: ModelDefaults,
+        recent: [RecentSession],
+        byAgent: [AgentSessions]
+    ) {
+        self.paths = paths
+        self.count = count
+        self.defaults = defaults
+        self.recent = recent
+        self.byAgent = byAgent
+    }
+}
+
+/// `shutdown`: the Gateway goes away.
+public struct ShutdownEvent: Codable, Equatable, Sendable {
+    public let reason: String
+    public let restartExpectedMs: Int?
+
+    public init(
+        reason: String,
+        restartExpectedMs: Int? = nil
+    ) {
+        self.reason = reason
+        self.restartExpectedMs = restartExpectedMs
+    }
+}
+
+/// The state a client starts from. `presence` and `health` are encoded once for all clients.
+public struct Snapshot: Codable, Equatable, Sendable {
+    public let presence: [PresenceEntry]
+    public let health: Health
+    public let stateVersion: StateVersion
+    public let uptimeMs: Int
+    public let sessionDefaults: SessionDefaults
+    public let configPath: String?
+    public let stateDir: String?
+    public let suspension: Suspension?
+    public let authMode: SnapshotAuthMode?
+
+    public init(
+        presence: [PresenceEntry],
+        health: Health,
+        stateVersion: StateVersion,
+        uptimeMs: Int,
+        sessionDefaults: SessionDefaults,
+        configPath: String? = nil,
+        stateDir: String? = nil,
+        suspension: Suspension? = nil,
+        authMode: SnapshotAuthMode? = nil
+    ) {
+        self.presence = presence
+        self.health = health
+        self.stateVersion = stateVersion
+        self.uptimeMs = uptimeMs
+        self.sessionDefaults = sessionDefaults
+        self.configPath = configPath
+        self.stateDir = stateDir
+        self.suspension = suspension
+        self.authMode = authMode
+    }
+}
+
+/// What `Snapshot.authMode` may be.
+public enum SnapshotAuthMode: String, Codable, Sendable {
+    case none
+    case password
+    case token
+    case trustedProxy = "trusted-proxy"
+}
+
+/// Which edition of presence and health a frame belongs to.
+public struct StateVersion: Codable, Equatable, Sendable {
+    public let presence: Int
+    public let health: Int
+
+    public init(
+        presence: Int,
+        health: Int
+    ) {
+        self.presence = presence
+        self.health = health
+    }
+}
+
+/// Result of `status`: what an operator asks first. After `sessions`: not in version 3.
+public struct Status: Codable, Equatable, Sendable {
+    public let heartbeat: HeartbeatStatus
+    public let channelSummary: [String]
+    public let queuedSystemEvents: [String]
+    public let sessions: SessionsStatus
+    public let runtimeVersion: String?
+    public let pid: Int?
+    public let uptimeMs: Int?
+    public let processMemory: ProcessMemory?
+    public let activeRuns: Int?
+    public let queuedRuns: Int?
+    public let connections: Int?
+
+    public init(
+        heartbeat: HeartbeatStatus,
+        channelSummary: [String],
+        queuedSystemEvents: [String],
+        sessions: SessionsStatus,
+        runtimeVersion: String? = nil,
+        pid: Int? = nil,
+        uptimeMs: Int? = nil,
+        processMemory: ProcessMemory? = nil,
+        activeRuns: Int? = nil,
+        queuedRuns: Int? = nil,
+        connections: Int? = nil
+    ) {
+        self.heartbeat = heartbeat
+        self.channelSummary = channelSummary
+        self.queuedSystemEvents = queuedSystemEvents
+        self.sessions = sessions
+        self.runtimeVersion = runtimeVersion
+        self.pid = pid
+        self.uptimeMs = uptimeMs
+        self.processMemory = processMemory
+        self.activeRuns = activeRuns
+        self.queuedRuns = queuedRuns
+        self.connections = connections
+    }
+}
+
+/// Whether the Gateway takes work (version 4).
+public struct Suspension: Codable, Equatable, Sendable {
+    public let phase: SuspensionPhase
+
+    public init(
+        phase: SuspensionPhase
+    ) {
+        self.phase = phase
+    }
+}
+
+/// What `Suspension.phase` may be.
+public enum SuspensionPhase: String, Codable, Sendable {
+    case accepting
+    case draining
+    case prepared
+    case preparing
+}
+
+/// `system-event`: a beacon of an app, or a note. Open, as the contract gives no schema.
+public struct SystemEventParams: Codable, Equatable, Sendable {
+    public let text: String
+    public let deviceId: String?
+    public let instanceId: String?
+    public let host: String?
+    public let ip: String?
+    public let mode: String?
+    public let version: String?
+    public let platform: String?
+    public let deviceFamily: String?
+    public let modelIdentifier: String?
+    public let lastInputSeconds: Int?
+    public let reason: String?
+    public let roles: [String]?
+    public let scopes: [String]?
+    public let tags: [String]?
+
+    public init(
+        text: String,
+        deviceId: String? = nil,
+        instanceId: String? = nil,
+        host: String? = nil,
+        ip: String? = nil,
+        mode: String? = nil,
+        version: String? = nil,
+        platform: String? = nil,
+        deviceFamily: String? = nil,
+        modelIdentifier: String? = nil,
+        lastInputSeconds: Int? = nil,
+        reason: String? = nil,
+        roles: [String]? = nil,
+        scopes: [String]? = nil,
+        tags: [String]? = nil
+    ) {
+        self.text = text
+        self.deviceId = deviceId
+        self.instanceId = instanceId
+        self.host = host
+        self.ip = ip
+        self.mode = mode
+        self.version = version
+        self.platform = platform
+        self.deviceFamily = deviceFamily
+        self.modelIdentifier = modelIdentifier
+        self.lastInputSeconds = lastInputSeconds
+        self.reason = reason
+        self.roles = roles
+        self.scopes = scopes
+        self.tags = tags
+    }
+}
+
+/// Result of `talk.mode`, and the event of that name.
+public struct TalkMode: Codable, Equatable, Sendable {
+    public let enabled: Bool
+    public let phase: String?
+    public let ts: Int
+
+    public init(
+        enabled: Bool,
+        phase: String?,
+        ts: Int
+    ) {
+        self.enabled = enabled
+        self.phase = phase
+        self.ts = ts
+    }
+}
+
+/// `talk.mode`: a talking client tells the others.
+public struct TalkModeParams: Codable, Equatable, Sendable {
+    public let enabled: Bool
+    public let phase: String?
+
+    public init(
+        enabled: Bool,
+        phase: String? = nil
+    ) {
+        self.enabled = enabled
+        self.phase = phase
+    }
+}
+
+/// `tick`: a sign of life.
+public struct TickEvent: Codable, Equatable, Sendable {
+    public let ts: Int
+
+    public init(
+        ts: Int
+    ) {
+        self.ts = ts
+    }
+}
+
+/// `device.token.revoke`.
+public struct TokenRevokeParams: Codable, Equatable, Sendable {
+    public let deviceId: String
+    public let role: String
+
+    public init(
+        deviceId: String,
+        role: String
+    ) {
+        self.deviceId = deviceId
+        self.role = role
+    }
+}
+
+/// Result of `device.token.revoke`.
+public struct TokenRevoked: Codable, Equatable, Sendable {
+    public let deviceId: String
+    public let role: String
+    public let revokedAtMs: Int
+
+    public init(
+        deviceId: String,
+        role: String,
+        revokedAtMs: Int
+    ) {
+        self.deviceId = deviceId
+        self.role = role
+        self.revokedAtMs = revokedAtMs
+    }
+}
+
+/// `device.token.rotate`: a new token, with these scopes or those it had.
+public struct TokenRotateParams: Codable, Equatable, Sendable {
+    public let deviceId: String
+    public let role: String
+    public let scopes: [String]?
+
+    public init(
+        deviceId: String,
+        role: String,
+        scopes: [String]? = nil
+    ) {
+        self.deviceId = deviceId
+        self.role = role
+        self.scopes = scopes
+    }
+}
+
+/// Result of `device.token.rotate`. The token itself goes to the device it belongs to and to nobody else; another asker is told `withheld-cross-device`, and the device finds its new token in its next `hello-ok`.
+public struct TokenRotated: Codable, Equatable, Sendable {
+    public let deviceId: String
+    public let role: String
+    public let scopes: [String]
+    public let rotatedAtMs: Int
+    public let tokenDelivery: TokenRotatedTokenDelivery
+    public let token: String?
+
+    public init(
+        deviceId: String,
+        role: String,
+        scopes: [String],
+        rotatedAtMs: Int,
+        tokenDelivery: TokenRotatedTokenDelivery,
+        token: String? = nil
+    ) {
+        self.deviceId = deviceId
+        self.role = role
+        self.scopes = scopes
+        self.rotatedAtMs = rotatedAtMs
+        self.tokenDelivery = tokenDelivery
+        self.token = token
+    }
+}
+
+/// What `TokenRotated.tokenDelivery` may be.
+public enum TokenRotatedTokenDelivery: String, Codable, Sendable {
+    case inBand = "in-band"
+    case withheldCrossDevice = "withheld-cross-device"
+}
+
+/// A device token as a list shows it: all but the token.
+public struct TokenSummary: Codable, Equatable, Sendable {
+    public let role: String
+    public let scopes: [String]
+    public let createdAtMs: Int
+    public let rotatedAtMs: Int?
+    public let revokedAtMs: Int?
+    public let lastUsedAtMs: Int?
+
+    public init(
+        role: String,
+        scopes: [String],
+        createdAtMs: Int,
+        rotatedAtMs: Int? = nil,
+        revokedAtMs: Int? = nil,
+        lastUsedAtMs: Int? = nil
+    ) {
+        self.role = role
+        self.scopes = scopes
+        self.createdAtMs = createdAtMs
+        self.rotatedAtMs = rotatedAtMs
+        self.revokedAtMs = revokedAtMs
+        self.lastUsedAtMs = lastUsedAtMs
+    }
+}
+
+/// Which tools a client expects a session to have.
+public struct ToolOverrides: Codable, Equatable, Sendable {
+    public let mcpServers: [String: Bool]?
+    public let mcpToolsDeny: [String: [String]]?
+    public let skills: [String: Bool]?
+    public let webSearch: Bool?
+
+    public init(
+        mcpServers: [String: Bool]? = nil,
+        mcpToolsDeny: [String: [String]]? = nil,
+        skills: [String: Bool]? = nil,
+        webSearch: Bool? = nil
+    ) {
+        self.mcpServers = mcpServers
+        self.mcpToolsDeny = mcpToolsDeny
+        self.skills = skills
+        self.webSearch = webSearch
+    }
+}
+
+/// What a version 4 worker host can run; accepted, not used.
+public struct WorkerRuns: Codable, Equatable, Sendable {
+    public let bundleHash: String
+    public let openclawVersion: String
+    public let protocolFeatures: [String]
+    public let bundlePrewarm: Int?
+
+    public init(
+        bundleHash: String,
+        openclawVersion: String,
+        protocolFeatures: [String],
+        bundlePrewarm: Int? = nil
+    ) {
+        self.bundleHash = bundleHash
+        self.openclawVersion = openclawVersion
+        self.protocolFeatures = protocolFeatures
+        self.bundlePrewarm = bundlePrewarm
+    }
+}
