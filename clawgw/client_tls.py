@@ -271,9 +271,10 @@ def explain_tls_failure(address: GatewayAddress, error: BaseException) -> Cannot
             "trusted by its fingerprint: --tls-fingerprint sha256:…"
         )
     if "alert" in reasons and ("certificate" in reasons or "unknown ca" in reasons):
+        verdict = "asks for a" if "required" in reasons else "did not accept our"
         return CertificateProblem(
-            f"The Gateway at {address} did not accept our client certificate ({reasons}). It "
-            "lets in pinned clients only: give --client-cert and --client-key, and add their "
+            f"The Gateway at {address} {verdict} client certificate ({reasons}): it lets in "
+            "pinned clients only. Give --client-cert and --client-key, and add the certificate's "
             "fingerprint to gateway.tls.clientFingerprints on the Gateway."
         )
     if any(hint in reasons for hint in _NOT_TLS):

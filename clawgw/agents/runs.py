@@ -334,7 +334,7 @@ class RunManager:
     async def _answer(self, task: _Task, agent: AcpAgent) -> None:
         try:
             prompt = await self._begin(task)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the run must end
             self.log.failure("run {run}: could not begin", run=task.run.run_id)
             task.conclude(
                 Outcome("error", error=f"the run could not begin: {type(problem).__name__}")
@@ -402,7 +402,7 @@ class RunManager:
             )
         except AgentUnavailable as problem:
             return Outcome("error", "error", str(problem))
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the run must end
             self.log.failure("run {run}: failed", run=task.run.run_id)
             return Outcome("error", "error", f"the run failed: {type(problem).__name__}")
         return _outcome_of(result)

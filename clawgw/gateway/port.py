@@ -35,7 +35,7 @@ class SharedPortProtocol(Protocol):
 
     def __init__(self, factory: SharedPortFactory, address: IAddress | None) -> None:
         self._factory = factory
-        self._address = address
+        self._address: Any = address
         self._head = b""
         self._chosen: Any = None
         self._timer: Any = None

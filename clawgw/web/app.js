@@ -10,13 +10,13 @@ import { Approvals } from "./approvals.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { Credentials } from "./credentials.js";
-import { askConfirm, askText } from "./dialogs.js";
 import { el, icon } from "./dom.js";
 import { Gate } from "./gate.js";
 import { Gateway } from "./gateway.js";
 import { contentText } from "./history.js";
 import { IdentityUnavailable, loadIdentity } from "./identity.js";
 import { Outbox } from "./outbox.js";
+import { SessionMenu } from "./session-menu.js";
 import { newSessionKey, SessionList, sessionTitle } from "./sessions.js";
 import { BrowserStorage } from "./storage.js";
 import { installTheme } from "./theme.js";
@@ -53,6 +53,13 @@ class WebChat {
       { form: byId("composer"), input: byId("input"), send: byId("send"), stop: byId("stop") },
       storage, { onSend: (text) => this.send(text), onStop: () => this.stop() });
     this.sessions = new SessionList(byId("sessions"), (key) => this.openSession(key, true));
+    this.menu = new SessionMenu(byId("session-menu-button"), byId("session-menu"), {
+      ask: (method, params) => this.ask(method, params),
+      current: () => this.currentSession(),
+      onRenamed: () => this.listSessions(),
+      onReset: (key) => this.sessionWasReset(key),
+      onDeleted: (key) => this.sessionWasDeleted(key),
+    });
     this.outbox = new Outbox(storage, (method, params) => this.ask(method, params),
       (entry, outcome) => this.delivered(entry, outcome));
     this.approvals = new Approvals(byId("approvals"),
@@ -62,6 +69,10 @@ class WebChat {
     this.defaults = { agentId: "main", sessionKey: "agent:main:main" };
     /** @type {Conversation|null} */
     this.conversation = null;
+    this.refreshing = false;
+    this.refreshAgain = false;
+    /** @type {number|undefined} */
+    this.listing = undefined;
     this.decorate();
   }
 
@@ -144,9 +155,10 @@ class WebChat {
   }
 
   applyScopes() {
-    this.composer.setAllowed(this.gateway?.may("operator.write") ?? false);
-    byId("session-menu-button").hidden = !this.gateway?.may("operator.admin");
-    byId("new-session").disabled = !this.gateway?.may("operator.write");
+    const may = (/** @type {string} */ scope) => this.gateway?.may(scope) ?? false;
+    this.composer.setAllowed(may("operator.write"));
+    byId("new-session").disabled = !may("operator.write");
+    this.menu.setScopes(may);
   }
 
   /** @param {"online"|"waiting"} state @param {string} text */
@@ -186,7 +198,7 @@ class WebChat {
         this.receiveRun(event, payload);
         break;
       case "sessions.changed":
-        this.listSessions();
+        this.sessionChanged(payload);
         break;
       case "shutdown":
         this.showStatus("waiting", "Gateway is restarting");
@@ -218,18 +230,25 @@ class WebChat {
     if (change.ended) this.runEnded(payload);
   }
 
-  /** Something happened in another session. @param {any} payload */
-  touched(payload) {
-    if (payload.sessionKey && payload.state === "final") this.sessions.touch(this.fullKey(payload.sessionKey));
+  /** @param {any} payload */
+  sessionChanged(payload) {
+    const here = payload.sessionKey === this.conversation?.sessionKey;
+    if (here && ["reset", "delete", "compact"].includes(payload.reason)) this.refresh();
     this.listSessions();
   }
 
-  /** @param {any} payload */
+  /** Something happened in another session. @param {any} payload */
+  touched(payload) {
+    const key = this.fullKey(payload.sessionKey ?? "");
+    if (payload.state === "final") this.sessions.touch(key);
+    this.listSessions();
+  }
+
+  /** Say the answer, and read it as it is stored. @param {any} payload */
   runEnded(payload) {
-    const asked = this.conversation?.items().some((item) => item.key === `user:${payload.runId}`);
     const text = contentText(payload.message?.content) || payload.errorMessage || "";
     this.transcript.announce(`${this.agentName()}: ${text.slice(0, SPOKEN_LENGTH)}`);
-    if (!asked || !payload.message) this.refresh();
+    this.refresh();
     this.listSessions();
   }
 
@@ -395,46 +414,28 @@ class WebChat {
     this.openSession(newSessionKey(agentId), true);
   }
 
-  async renameSession() {
+  /** @returns {import("./session-menu.js").Current|null} */
+  currentSession() {
     const key = this.conversation?.sessionKey;
-    if (!key) return;
-    const value = sessionTitle(this.sessions.find(key), key);
-    const label = await askText({ title: "Rename this session", label: "Name", value, confirm: "Rename" });
-    if (label === null) return;
-    await this.change("sessions.patch", { key, label: label || null });
+    if (!key) return null;
+    const row = this.sessions.find(key);
+    return { key, title: sessionTitle(row, key),
+      isMain: row?.isMain === true || key === this.defaults.sessionKey };
   }
 
-  async resetSession() {
-    const { conversation } = this;
-    const sure = conversation && await askConfirm({ title: "Start this session over?", confirm: "Start over",
-      text: "The agent forgets what was said here so far.", danger: true });
-    if (!sure || !await this.change("sessions.reset", { key: conversation.sessionKey })) return;
-    conversation.clear();
+  /** @param {string} key */
+  sessionWasReset(key) {
+    if (this.conversation?.sessionKey === key) this.conversation.clear();
     this.redraw();
     this.refresh();
+    this.listSessions();
   }
 
-  async deleteSession() {
-    const key = this.conversation?.sessionKey;
-    const sure = key && await askConfirm({ title: "Delete this session?", confirm: "Delete",
-      text: "Its messages are deleted from the Gateway.", danger: true });
-    if (!sure || !await this.change("sessions.delete", { key, deleteTranscript: true })) return;
+  /** @param {string} key */
+  sessionWasDeleted(key) {
     this.sessions.setRows(this.sessions.rows.filter((row) => row.key !== key));
-    const next = this.sessions.rows[0]?.key ?? newSessionKey(this.defaults.agentId);
-    this.openSession(key === this.defaults.sessionKey ? next : this.defaults.sessionKey, true);
-  }
-
-  /** @param {string} method @param {object} params @returns {Promise<boolean>} */
-  async change(method, params) {
-    try {
-      await this.ask(method, params);
-      this.listSessions();
-      return true;
-    } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
-      await askConfirm({ title: "That did not work", text, confirm: "Close" });
-      return false;
-    }
+    this.openSession(this.defaults.sessionKey, true);
+    this.listSessions();
   }
 
   // Agents -----------------------------------------------------------------------------------
@@ -487,25 +488,7 @@ class WebChat {
     byId("open-drawer").addEventListener("click", () => this.openDrawer());
     byId("close-drawer").addEventListener("click", () => this.closeDrawer());
     byId("backdrop").addEventListener("click", () => this.closeDrawer());
-    byId("session-menu-button").append(icon("more"));
-    byId("session-menu").append(
-      this.menuEntry("edit", "Rename", () => this.renameSession()),
-      this.menuEntry("reset", "Start over", () => this.resetSession()),
-      this.menuEntry("trash", "Delete", () => this.deleteSession(), "danger"));
     window.addEventListener("hashchange", () => this.addressChanged());
-  }
-
-  /**
-   * @param {Parameters<typeof icon>[0]} name @param {string} text @param {() => void} act
-   * @param {string} [className]
-   */
-  menuEntry(name, text, act, className = "") {
-    const press = () => {
-      byId("session-menu").hidePopover();
-      act();
-    };
-    return el("button", { class: className, attrs: { type: "button" }, on: { click: press } },
-      icon(name), text);
   }
 
   addressChanged() {

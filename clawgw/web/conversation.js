@@ -32,6 +32,8 @@ export class Conversation {
     this.written = new Map();
     /** @type {Map<string, Run>} */
     this.runs = new Map();
+    /** @type {Map<string, Part>} plans by run: history does not keep them */
+    this.plans = new Map();
     /** @type {Set<string>} runs whose end was seen; what straggles in later is ignored */
     this.finished = new Set();
     this.hasMore = false;
@@ -111,6 +113,8 @@ export class Conversation {
     this.stored = itemsFromHistory(this.messages);
     for (const item of this.stored) {
       if (item.role === "user" && item.runId) this.written.delete(item.runId);
+      const plan = item.role === "assistant" ? this.plans.get(item.runId ?? "") : undefined;
+      if (plan) item.parts.unshift(plan);
     }
   }
 
@@ -241,11 +245,13 @@ export class Conversation {
    */
   applyAgent(payload) {
     const { runId, stream, data = {} } = payload;
-    const change = { tool: applyTool, thinking: applyThinking, plan: applyPlan }[stream];
+    const change = STREAMS.get(stream);
     if (!change || this.finished.has(runId)) return { started: false, ended: false };
     const started = !this.knows(runId);
     const run = this.run(runId);
     change(run, data);
+    const plan = run.item.parts.find((part) => part.type === "plan");
+    if (plan) this.plans.set(runId, plan);
     run.item.state = "streaming";
     run.item.revision += 1;
     return { started, ended: false };
@@ -269,6 +275,9 @@ export class Conversation {
     return run;
   }
 }
+
+/** @type {Map<string, (run: Run, data: any) => void>} */
+const STREAMS = new Map([["tool", applyTool], ["thinking", applyThinking], ["plan", applyPlan]]);
 
 /** @param {any} message @returns {unknown} what tells messages apart; itself where it has no id */
 function messageId(message) {
@@ -366,11 +375,12 @@ function applyThinking(run, data) {
 
 /** @param {Run} run @param {any} data */
 function applyPlan(run, data) {
-  const entries = (Array.isArray(data.entries) ? data.entries : []).map((/** @type {any} */ each) => ({
+  const given = Array.isArray(data.entries) ? data.entries : [];
+  const entries = given.map((/** @type {any} */ each) => ({
     content: String(each?.content ?? ""),
     status: String(each?.status ?? "pending"),
   }));
   const plan = run.item.parts.find((part) => part.type === "plan");
   if (plan?.type === "plan") plan.entries = entries;
-  else run.item.parts.push({ type: "plan", entries });
+  else run.item.parts.unshift({ type: "plan", entries });
 }

@@ -29,7 +29,7 @@ export function el(tag, props = {}, ...children) {
   for (const [type, listener] of Object.entries(props.on ?? {})) {
     node.addEventListener(type, listener);
   }
-  node.append(...children.filter((child) => child || child === ""));
+  for (const child of children) if (child) node.append(child);
   return node;
 }
 

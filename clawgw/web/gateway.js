@@ -99,7 +99,8 @@ export class Gateway {
     try {
       this.welcome(connection, await connection.open());
     } catch (error) {
-      if (error instanceof RequestError) this.refused(error);
+      const final = error instanceof RequestError && !(error.retryable && error.code === "UNAVAILABLE");
+      if (final) this.refused(error);
       else this.lost(error instanceof Error ? error.message : String(error));
     }
   }

@@ -46,6 +46,10 @@ export class MarkdownView {
   /** @param {HTMLElement} container is emptied and then owned by this view */
   constructor(container) {
     this.container = container;
+    this.text = "";
+    this.tailStart = 0; // where in the text the first block begins that may still change
+    /** @type {{block: Block, node: HTMLElement}[]} the blocks from there on, as drawn */
+    this.tail = [];
     this.clear();
   }
 
@@ -61,8 +65,7 @@ export class MarkdownView {
   clear() {
     this.container.replaceChildren();
     this.text = "";
-    this.tailStart = 0; // where in the text the first block begins that may still change
-    /** @type {{block: Block, node: HTMLElement}[]} the blocks from there on, as drawn */
+    this.tailStart = 0;
     this.tail = [];
   }
 

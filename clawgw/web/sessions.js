@@ -6,7 +6,7 @@ import { el, shortTime } from "./dom.js";
 
 /**
  * @typedef {{key: string, label?: string, derivedTitle?: string, displayName?: string,
- *   lastMessagePreview?: string, updatedAt?: number, status?: string}} Row
+ *   lastMessagePreview?: string, updatedAt?: number, status?: string, isMain?: boolean}} Row
  */
 
 /**
@@ -78,7 +78,9 @@ export class SessionList {
     const rows = known || !this.current ? this.rows : [{ key: this.current }, ...this.rows];
     const focused = /** @type {HTMLElement|null} */ (document.activeElement)?.dataset?.key;
     this.node.replaceChildren(...rows.map((row) => this.entry(row)));
-    if (focused) this.node.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+    /** @type {NodeListOf<HTMLElement>} */
+    const buttons = this.node.querySelectorAll("[data-key]");
+    if (focused) [...buttons].find((button) => button.dataset.key === focused)?.focus();
   }
 
   /** @param {Row} row */

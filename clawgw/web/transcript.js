@@ -35,11 +35,16 @@ export class Transcript {
   constructor(nodes, actions) {
     this.nodes = nodes;
     this.actions = actions;
+    /** @type {import("./conversation.js").Conversation|undefined} */
+    this.conversation = undefined;
     /** @type {Map<string, ItemView>} */
     this.views = new Map();
     /** @type {Agent} */
     this.agent = { name: "Assistant", avatar: "A" };
     this.following = true;
+    /** @type {number|undefined} the animation frame that is waited for */
+    this.frame = undefined;
+    this.empty = this.makeEmpty();
     this.older = el("button", { class: "older", text: "Load older messages",
       attrs: { type: "button" }, on: { click: () => actions.onLoadOlder() } });
     nodes.list.before(this.older);
@@ -96,10 +101,12 @@ export class Transcript {
       view.node.remove();
       this.views.delete(key);
     }
+    /** @type {HTMLElement|null} */
     let before = null;
     for (const item of items) {
       const view = this.views.get(item.key) ?? this.begin(item);
       view.update(item);
+      /** @type {ChildNode|null} */
       const at = before ? before.nextSibling : this.nodes.list.firstChild;
       if (at !== view.node) this.nodes.list.insertBefore(view.node, at);
       before = view.node;
@@ -127,14 +134,13 @@ export class Transcript {
   }
 
   showEmpty() {
-    this.empty ??= this.makeEmpty();
     this.empty.title.textContent = `Talk to ${this.agent.name}`;
     this.empty.avatar.textContent = this.agent.avatar;
     if (!this.empty.node.isConnected) this.nodes.list.after(this.empty.node);
   }
 
   hideEmpty() {
-    this.empty?.node.remove();
+    this.empty.node.remove();
   }
 
   makeEmpty() {
@@ -193,6 +199,7 @@ class ItemView {
     this.parts = [];
     this.item = item;
     this.revision = -1;
+    this.footSignature = "";
   }
 
   /** @param {Agent} agent */

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from twisted.trial import unittest
 
-from clawgw.agents.builtin.config import AgentConfig, ProviderConfig, Secrets, read_config
+from clawgw.agents.builtin.config import AgentConfig, Api, ProviderConfig, Secrets, read_config
 from clawgw.agents.builtin.errors import TurnError, quote
 from clawgw.agents.builtin.logs import SafeFormatter
-from clawgw.agents.builtin.models import Choice, choose
+from clawgw.agents.builtin.models import Choice, build, choose
 
 
 class ChoiceTests(unittest.TestCase):
@@ -101,3 +101,19 @@ class QuoteTests(unittest.TestCase):
         self.assertEqual(quote("two\n  lines"), "two lines.")
         self.assertEqual(quote("Done!"), "Done!")
         self.assertLessEqual(len(quote("word " * 500)), 300)
+
+
+class BuildTests(unittest.TestCase):
+    def test_each_dialect_goes_to_the_configured_address(self) -> None:
+        apis: tuple[Api, ...] = (
+            "openai-completions",
+            "openai-responses",
+            "anthropic-messages",
+            "google-generative-ai",
+        )
+        for api in apis:
+            settings = ProviderConfig(api=api, base_url="http://127.0.0.1:9/base")
+            secrets = Secrets({"CLAWGW_AGENT_API_KEY": "some-key"})
+            model = build(Choice("acme", "talker-1", settings), secrets)
+            self.assertEqual(model.model_name, "talker-1")
+            self.assertEqual((model.base_url or "").rstrip("/"), "http://127.0.0.1:9/base")

