@@ -31,6 +31,7 @@ from clawgw.agents.methods import AgentMethods
 from clawgw.agents.roster import Roster
 from clawgw.agents.runs import RunManager
 from clawgw.gateway.broadcast import Broadcaster
+from clawgw.gateway.connect_log import ConnectLog
 from clawgw.gateway.connection import Connection
 from clawgw.gateway.handshake import Gatekeeper
 from clawgw.gateway.hello import TICK_INTERVAL_MS, Greeter
@@ -378,6 +379,7 @@ class GatewayService(Service):
                 (socket.gethostname(),),
             ),
             in_thread=self._in_thread,
+            connect_log=ConnectLog(reactor, self.log.info),
             on_arrival=self._arrived,
             on_departure=presence.left,
             now_ms=now_ms,
@@ -511,6 +513,7 @@ class GatewayService(Service):
             self._presence_call = None
         for connection in self.broadcaster:
             connection.close(GOING_AWAY, "service restart")
+        self._edge.connect_log.stop()
         agents = [Deferred.fromCoroutine(agent.stop()) for agent in self.agents.values()]
         await self._at_most(SHUTDOWN_SECONDS, DeferredList(agents))
         self.database.close()

@@ -15,6 +15,8 @@ from twisted.internet.protocol import Factory, Protocol
 MAX_HEAD = 16 * 1024
 HEAD_SECONDS = 10.0
 
+TLS_HANDSHAKE = 0x16  # first byte of a TLS record with a ClientHello, RFC 8446 section 5.1
+
 _END_OF_HEAD = b"\r\n\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
 
@@ -47,6 +49,9 @@ class SharedPortProtocol(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """A part of the head."""
         self._head += data
+        if self._head[0] == TLS_HANDSHAKE:
+            self.transport.abortConnection()  # somebody speaks TLS to a plain port
+            return
         end = self._head.find(_END_OF_HEAD)
         if end >= 0:
             self._hand_over(is_websocket_upgrade(self._head[:end]))

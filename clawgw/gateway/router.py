@@ -101,10 +101,7 @@ class Router:
             raise invalid(f"invalid {method.name} params: {problem}") from None
 
     async def _explained(self, method: Method, rejected: ParamsRejected) -> Any:
-        sentence = await self._in_thread(
-            explain, method.name, method.decoder.schema, rejected.value
-        )
-        raise invalid(sentence)
+        raise invalid(await self._in_thread(_explanation, method, rejected.value))
 
     def _refuse_frame(self, connection: Connection, payload: bytes) -> None:
         """A JSON value that is no request frame: answered by its id, if it has one."""
@@ -159,6 +156,11 @@ class Router:
             problem = unavailable(f"{frame.method} failed inside the Gateway; its log says why")
         payload = None if problem.payload is None else encode(problem.payload)
         connection.respond(error_response(frame.id, problem.shape, payload))
+
+
+def _explanation(method: Method, value: Any) -> str:
+    """What is wrong with parameters; for a worker thread, where the schema is made too."""
+    return explain(method.name, method.decoder.schema, value)
 
 
 async def _awaited(work: Awaitable[Any]) -> Any:

@@ -29,6 +29,7 @@ from zope.interface import implementer
 
 from clawgw.events import RULES, audible_events
 from clawgw.gateway.broadcast import Broadcaster
+from clawgw.gateway.connect_log import ConnectLog
 from clawgw.gateway.connection import Connection, text_frame
 from clawgw.gateway.handshake import (
     Denied,
@@ -70,6 +71,7 @@ PING_SECONDS = 25.0
 PONG_SECONDS = 60.0
 
 PROTOCOL_VIOLATION = 1008
+ORDINARY_CLOSE = frozenset({None, 1000, 1001, 1005, 1006})
 
 
 class AdmissionCount:
@@ -112,6 +114,7 @@ class Edge:
     broadcaster: Broadcaster
     peer_policy: PeerPolicy
     in_thread: InThread
+    connect_log: ConnectLog
     on_arrival: Any
     on_departure: Any
     now_ms: Any
@@ -211,13 +214,7 @@ class ApiProtocol(WebSocketServerProtocol):
         if self._finished:
             return
         if isinstance(verdict, Denied):
-            self.gateway_log.info(
-                "{conn}: refused {client} from {address}: {why}",
-                conn=self.conn_id,
-                client=describe(params),
-                address=self.peer_info.address,
-                why=verdict.error.message,
-            )
+            self._note(params, "refused", verdict.error.message)
             self._deny(frame_id, verdict)
         else:
             self._admit(frame_id, params, verdict)
@@ -260,12 +257,21 @@ class ApiProtocol(WebSocketServerProtocol):
         self.connection = connection
         self.edge.broadcaster.add(connection)
         self.edge.on_arrival(connection)
-        self.gateway_log.info(
-            "{conn}: {client} connected from {address} by {method}",
-            conn=self.conn_id,
-            client=describe(params),
-            address=self.peer_info.address,
-            method=admitted.method,
+        self._note(params, "connected", f"authenticated by {admitted.method}")
+
+    def _note(self, params: ConnectParams, what: str, why: str) -> None:
+        """A line of the connection log."""
+        self.edge.connect_log.line(
+            lambda: (
+                "{conn}: {what} {client} from {address}: {why}",
+                {
+                    "conn": self.conn_id,
+                    "what": what,
+                    "client": describe(params),
+                    "address": self.peer_info.address,
+                    "why": why,
+                },
+            )
         )
 
     # Frames out (the `Wire` of a `Connection`)
@@ -287,7 +293,8 @@ class ApiProtocol(WebSocketServerProtocol):
         self._stop_timer()
         if self.connection is not None:
             self.transport.unregisterProducer()
-        self.sendClose(code, reason[:120])
+        # Not `sendClose`: Autobahn keeps codes such as 1008 from applications.
+        self.sendCloseFrame(code=code, reasonUtf8=reason[:120].encode(), isReply=False)
         self._timer = self.edge.reactor.callLater(LINGER_SECONDS, self._cut_off)
 
     def _cut_off(self) -> None:
@@ -329,9 +336,8 @@ class ApiProtocol(WebSocketServerProtocol):
         if connection is not None:
             self.edge.broadcaster.remove(connection)
             self.edge.on_departure(connection)
-            self.gateway_log.info(
-                "{conn}: closed ({code})", conn=connection.conn_id, code=code or "connection lost"
-            )
+            if code not in ORDINARY_CLOSE:
+                self.gateway_log.info("{conn}: closed with {code}", conn=self.conn_id, code=code)
 
     def _closeConnection(self, abort: bool = False) -> None:
         # Autobahn closes the transport here; over TLS that waits for a producer that stays.

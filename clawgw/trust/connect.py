@@ -243,6 +243,7 @@ def _signed_fields(attempt: Attempt, device: DeviceProof, role: str) -> SignedFi
         nonce=given(device.nonce, None),
         platform=params.client.platform,
         device_family=given(params.client.device_family, ""),
+        protocol=params.max_protocol,
     )
 
 

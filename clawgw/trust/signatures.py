@@ -29,7 +29,11 @@ from cryptography.hazmat.primitives.serialization import (
 
 
 class SignedFields(NamedTuple):
-    """What a device signs. `token` is the credential it presents, or empty."""
+    """What a device signs. `token` is the credential it presents, or empty.
+
+    `protocol` is signed by nobody: clients of protocol 4 sign version 3, older ones version 2, and
+    a verification is too dear to begin with the wrong one.
+    """
 
     device_id: str
     client_id: str
@@ -41,13 +45,14 @@ class SignedFields(NamedTuple):
     nonce: str | None
     platform: str = ""
     device_family: str = ""
+    protocol: int = 4
 
     def __repr__(self) -> str:
         return f"SignedFields(device_id={self.device_id!r})"
 
 
 def signed_texts(fields: SignedFields) -> list[str]:
-    """Every text whose signature counts for these fields, the newest version first."""
+    """Every text whose signature counts for these fields, the likelier one first."""
     common = [
         fields.device_id,
         fields.client_id,
@@ -60,10 +65,11 @@ def signed_texts(fields: SignedFields) -> list[str]:
     if fields.nonce is None:
         return ["|".join(["v1", *common])]
     extra = [fields.platform.strip().lower(), fields.device_family.strip().lower()]
-    return [
+    texts = [
         "|".join(["v3", *common, fields.nonce, *extra]),
         "|".join(["v2", *common, fields.nonce]),
     ]
+    return texts if fields.protocol >= 4 else texts[::-1]
 
 
 def decode_base64url(text: str) -> bytes | None:

@@ -109,6 +109,11 @@ class Browser:
         """Press what matches."""
         self.find(selector).click()
 
+    def press(self, selector: str, label: str) -> None:
+        """Press the one that says so."""
+        self.find(selector)
+        next(button for button in self.visible(selector) if button.text == label).click()
+
     def text(self, selector: str) -> str:
         """What a reader sees in the first match; empty when there is none."""
         found = self.all(selector)
@@ -137,7 +142,7 @@ class Chat:
 
     def sign_in(self, url: str, token: str) -> None:
         """Open the page with the token in the address, and wait for the chat."""
-        self.browser.open(f"{url}/#token={token}")
+        self.browser.open(f"{url}#token={token}")
         self.ready()
 
     def ready(self) -> None:
@@ -146,11 +151,7 @@ class Chat:
             lambda: not self.browser.visible("#gate") and self.browser.visible("#input:enabled"),
             "the chat is open",
         )
-        eventually(
-            lambda: self.browser.js("return document.querySelector('#status').dataset.state")
-            == "online",
-            "the page is connected",
-        )
+        eventually(lambda: self.browser.all('#status[data-state="online"]'), "it is connected")
 
     def say(self, text: str) -> None:
         """Write a message and press Enter."""
@@ -178,11 +179,12 @@ class Chat:
 
     def session(self) -> str:
         """The key of the session that is open."""
-        return str(self.browser.js("return new URLSearchParams(location.hash.slice(1)).get('session')"))
+        fragment = "new URLSearchParams(location.hash.slice(1))"
+        return str(self.browser.js(f"return {fragment}.get('session')"))
 
     def _texts(self, selector: str) -> list[str]:
-        script = "return [...document.querySelectorAll(arguments[0])].map((n) => n.innerText.trim())"
-        return list(self.browser.js(script, selector))
+        nodes = "[...document.querySelectorAll(arguments[0])]"
+        return list(self.browser.js(f"return {nodes}.map((n) => n.innerText.trim())", selector))
 
 
 class BrowserTestCase(unittest.SynchronousTestCase):

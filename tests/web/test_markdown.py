@@ -22,6 +22,7 @@ STREAM = """
     return [box.innerHTML, whole.innerHTML];
 """
 LINK = '<a href="{}" target="_blank" rel="noopener noreferrer">{}</a>'
+BARE = LINK.format("https://e.org/", "https://e.org/")
 
 INLINE = {
     "plain": "plain",
@@ -44,14 +45,12 @@ INLINE = {
     "&lt;b&gt; &amp; &copy &#169; &#x41;": "&lt;b&gt; &amp; &amp;copy © A",
     "[a](https://example.com)": LINK.format("https://example.com/", "a"),
     '[a](https://example.com/x_(y) "title")': LINK.format("https://example.com/x_(y)", "a"),
-    "[**a** `b`](http://e.org/)": LINK.format(
-        "http://e.org/", "<strong>a</strong> <code>b</code>"
-    ),
+    "[**a** `b`](http://e.org/)": LINK.format("http://e.org/", "<strong>a</strong> <code>b</code>"),
     "[mail](mailto:crab@example.com)": LINK.format("mailto:crab@example.com", "mail"),
     "<https://e.org/a>": LINK.format("https://e.org/a", "https://e.org/a"),
-    "see https://e.org/a_b_c.": "see " + LINK.format("https://e.org/a_b_c", "https://e.org/a_b_c") + ".",
-    "(https://e.org/)": "(" + LINK.format("https://e.org/", "https://e.org/") + ")",
-    "**https://e.org/**": "<strong>" + LINK.format("https://e.org/", "https://e.org/") + "</strong>",
+    "see https://e.org/a_b_c.": f"see {LINK.format(*['https://e.org/a_b_c'] * 2)}.",
+    "(https://e.org/)": f"({BARE})",
+    "**https://e.org/**": f"<strong>{BARE}</strong>",
     "![alt](https://e.org/p.png)": LINK.format("https://e.org/p.png", "alt"),
     "[![alt](https://e.org/p.png)](https://e.org/)": LINK.format(
         "https://e.org/", "<span>alt</span>"
