@@ -214,7 +214,8 @@ _COMMENTS_AND_STRINGS = re.compile(
     "(?:\\.|[^"\\])*"        # a string is kept as it is
     | //[^\n]*               # comments go
     | /\*.*?\*/
-    | ,(?=\s*(?:(?://[^\n]*|/\*.*?\*/)\s*)*[\]}])   # and a comma before a closing bracket
+    # and a comma before a closing bracket; atomic, or a row of slashes would take for ever
+    | ,(?=\s*+(?>(?>//[^\n]*+|/\*.*?\*/)\s*+)*+[\]}])
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -239,7 +240,7 @@ def parse_config(text: str, where: str = CONFIG_NAME) -> Config:
         ConfigError: naming the file and every path that is wrong.
     """
     try:
-        value = msgspec.json.decode(strip_comments(text).encode() or b"{}")
+        value = msgspec.json.decode(strip_comments(text).strip().encode() or b"{}")
     except (msgspec.DecodeError, RecursionError) as problem:
         raise ConfigError(f"{where} is not JSON: {problem}") from None
     try:

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IReactorProcess, IReactorTime
 from twisted.internet.protocol import ProcessProtocol
@@ -32,11 +32,12 @@ MAX_UNREAD = 64 * 1024 * 1024
 MAX_LOG_LINE = 2000
 TERM_SECONDS = 2.0
 KILL_SECONDS = 5.0
+LAST_WORDS_SECONDS = 1.0
 
 METHOD_NOT_FOUND = -32601
 INTERNAL_ERROR = -32603
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class ProcessGone(Exception):
@@ -234,11 +235,14 @@ class JsonRpcProcess(ProcessProtocol):
     def errReceived(self, data: bytes) -> None:
         """Bytes of its standard error, for the log."""
         *lines, rest = (self._error_line + data).split(b"\n")
-        self._error_line = rest[-MAX_LOG_LINE:]
+        self._error_line = rest[:MAX_LOG_LINE]
         for line in lines:
-            text = _CONTROL.sub("?", line[:MAX_LOG_LINE].decode("utf-8", "replace")).rstrip()
-            if text:
-                self.log.info("{name}: {text}", name=self._name, text=text)
+            self._log_line(line)
+
+    def _log_line(self, line: bytes) -> None:
+        text = _CONTROL.sub("?", line[:MAX_LOG_LINE].decode("utf-8", "replace").rstrip())
+        if text:
+            self.log.info("{name}: {text}", name=self._name, text=text)
 
     def _handle(self, line: bytes) -> None:
         try:
@@ -273,9 +277,9 @@ class JsonRpcProcess(ProcessProtocol):
                 self.log.failure("{name}: while hearing {method}", name=self._name, method=method)
             return
         answer = maybeDeferred(_run, self._on_request, method, params)
-        answer.addCallbacks(
-            lambda result: self._send({"id": request_id, "result": result}),
-            lambda failure: self._send({"id": request_id, "error": self._error_of(failure)}),
+        answer.addCallback(lambda result: self._send({"id": request_id, "result": result}))
+        answer.addErrback(
+            lambda failure: self._send({"id": request_id, "error": self._error_of(failure)})
         )
 
     def _error_of(self, failure: Failure) -> dict[str, Any]:
@@ -289,9 +293,11 @@ class JsonRpcProcess(ProcessProtocol):
 
     def stop(self) -> Deferred[None]:
         """End the child, politely first; fires when it is gone."""
+        if self.transport is None:
+            return succeed(None)  # it was never started
         if self._running and not self._timers:
             self._why = self._why or "it was stopped"
-            self.transport.closeStdin()  # type: ignore[union-attr]
+            self.transport.closeStdin()
             self._timers = [
                 self._reactor.callLater(TERM_SECONDS, self._signal, "TERM"),
                 self._reactor.callLater(KILL_SECONDS, self._signal, "KILL"),
@@ -310,9 +316,15 @@ class JsonRpcProcess(ProcessProtocol):
         with contextlib.suppress(ProcessExitedAlready):
             self.transport.signalProcess(name)  # type: ignore[union-attr]
 
+    def processExited(self, reason: Failure) -> None:
+        """It is gone. A child of its own may hold its pipes open, but not for ever."""
+        close = self.transport.loseConnection  # type: ignore[union-attr]
+        self._timers.append(self._reactor.callLater(LAST_WORDS_SECONDS, close))
+
     def processEnded(self, reason: Failure) -> None:
         """It is gone and its pipes are empty."""
         self._running = False
+        self._log_line(self._error_line)
         for timer in self._timers:
             if timer.active():
                 timer.cancel()

@@ -43,6 +43,7 @@ class StateLock:
                 f"a Gateway is already running on the state directory {state_dir}, pid {pid}; "
                 "stop it first, or give this one another --state-dir"
             ) from None
+        os.ftruncate(self._descriptor, 0)  # what its last holder wrote is no longer true
 
     def write(self, **facts: Any) -> None:
         """Say who holds the lock. The inode stays: it is what is locked."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from msgspec import UNSET, structs
@@ -38,7 +38,7 @@ class Visitor(Protocol):
 
 class _Row(NamedTuple):
     entry: PresenceEntry
-    connections: frozenset[str]  # conn ids; empty for a beacon
+    connections: Mapping[str, str]  # role by conn id; empty for a beacon
 
 
 class Presence:
@@ -82,10 +82,9 @@ class Presence:
             return
         key = _key_of(visitor)
         old = self._rows.get(key)
-        connections = old.connections if old else frozenset()
-        roles = given(old.entry.roles, []) if old else []
-        entry = _visitor_entry(visitor, self._now_ms(), roles)
-        self._rows[key] = _Row(entry, connections | {visitor.conn_id})
+        connections = {**(old.connections if old else {}), visitor.conn_id: visitor.role}
+        entry = _visitor_entry(visitor, self._now_ms(), connections.values())
+        self._rows[key] = _Row(entry, connections)
         self._renew()
 
     def left(self, visitor: Visitor) -> None:
@@ -94,9 +93,12 @@ class Presence:
         row = self._rows.get(key)
         if row is None or visitor.conn_id not in row.connections:
             return
-        remaining = row.connections - {visitor.conn_id}
+        remaining = {
+            conn_id: role for conn_id, role in row.connections.items() if conn_id != visitor.conn_id
+        }
         if remaining:
-            self._rows[key] = row._replace(connections=remaining)
+            entry = structs.replace(row.entry, roles=sorted(set(remaining.values())))
+            self._rows[key] = _Row(entry, remaining)
         else:
             del self._rows[key]
         self._renew()
@@ -112,7 +114,7 @@ class Presence:
             entry = structs.replace(old.entry, ts=now, **known)
             self._rows[key] = old._replace(entry=entry)
         else:
-            self._rows[key] = _Row(PresenceEntry(ts=now, **fields), frozenset())
+            self._rows[key] = _Row(PresenceEntry(ts=now, **fields), {})
         self._forget_beacons(now)
         self._renew()
 
@@ -147,7 +149,7 @@ def _key_of(visitor: Visitor) -> str:
     return visitor.device_id or given(visitor.client.instance_id, "") or visitor.conn_id
 
 
-def _visitor_entry(visitor: Visitor, now: int, roles: list[str]) -> PresenceEntry:
+def _visitor_entry(visitor: Visitor, now: int, roles: Iterable[str]) -> PresenceEntry:
     client = visitor.client
     name = given(client.display_name, client.id)
     return PresenceEntry(
@@ -163,7 +165,7 @@ def _visitor_entry(visitor: Visitor, now: int, roles: list[str]) -> PresenceEntr
         reason="connect",
         text=f"{name} · {client.platform} · {client.mode} · connected",
         device_id=visitor.device_id or UNSET,
-        roles=sorted({*roles, visitor.role}),
+        roles=sorted(set(roles)),
         scopes=sorted(visitor.scopes),
         instance_id=client.instance_id,
     )

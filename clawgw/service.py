@@ -7,17 +7,21 @@ The service itself opens the store and listens when twistd starts it.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import signal
 import socket
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from msgspec import UNSET, Raw
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -100,7 +104,7 @@ class Plan:
     addresses: tuple[str, ...]
     secrets: Secrets
     secret_source: str
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)  # it may hold secrets
 
     @property
     def exposed(self) -> bool:
@@ -218,6 +222,11 @@ def _check_port(plan: Plan) -> None:
         try:
             probe.bind((address, plan.port))
         except OSError as problem:
+            if problem.errno != errno.EADDRINUSE:
+                raise configuration.ConfigError(
+                    f"cannot listen on {address} port {plan.port}: {problem.strerror}; choose "
+                    "another --bind or --port"
+                ) from None
             pid = listener_pid(plan.port)
             holder = f"pid {pid}" if pid else "another program"
             raise AlreadyRunning(
@@ -246,7 +255,23 @@ def makeService(options: Mapping[str, Any]) -> Service:
         tls = load_server_tls(settings, plan.state_dir) if settings.enabled else None
     except (configuration.ConfigError, AlreadyRunning, TlsConfigurationError, OSError) as problem:
         raise UsageError(str(problem)) from None
+    cast(Any, reactor).callWhenRunning(_stop_cleanly_on_signals, reactor)
     return GatewayService(reactor, plan, lock, tls)
+
+
+def _stop_cleanly_on_signals(reactor: Any) -> None:
+    """A Gateway that was asked to stop, and did, ends with exit code 0.
+
+    Twisted's own handlers would have twistd kill itself by the same signal after a clean stop,
+    which a supervisor takes for a failure.
+    """
+
+    def stop() -> None:
+        with contextlib.suppress(ReactorNotRunning):  # asked twice
+            reactor.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: reactor.callFromThread(stop))
 
 
 class GatewayService(Service):

@@ -80,6 +80,7 @@ class AcpAgent:
         self._idle_call: Any = None
         self._failures = 0
         self._blocked_until = 0.0
+        self._stopped = False
         self.capabilities = Capabilities()
 
     async def open_session(self, session_id: str, remembered: str | None) -> str:
@@ -166,11 +167,12 @@ class AcpAgent:
     def release(self) -> None:
         """A turn ended: after a while unused, the process is stopped."""
         self._in_use -= 1
-        if self._in_use == 0 and self._process is not None:
+        if self._in_use == 0 and self._process is not None and not self._stopped:
             self._idle_call = self._reactor.callLater(self._idle_seconds, self._idle)
 
     async def stop(self) -> None:
         """Stop the process for good."""
+        self._stopped = True
         if self._idle_call is not None:
             self._idle_call.cancel()
             self._idle_call = None
@@ -190,6 +192,8 @@ class AcpAgent:
             self._process.stop()
 
     async def _ensure_running(self) -> None:
+        if self._stopped:
+            raise AgentUnavailable("the Gateway is shutting down")
         if self._process is not None and self._starting is None:
             return
         if self._starting is not None:

@@ -117,7 +117,8 @@ class RunManager:
         self._now_ms = now_ms
         self._tasks: dict[str, _Task] = {}
         self._queues: dict[str, deque[_Task]] = {}
-        self._active: dict[str, _Task] = {}
+        self._active: dict[str, _Task] = {}  # by session; also while an agent ends its turn
+        self._going_on: set[str] = set()  # sessions whose run is not over
         self._stopping = False
         self.book: SessionBook
 
@@ -125,11 +126,11 @@ class RunManager:
 
     def active_sessions(self) -> Collection[str]:
         """The keys of sessions in which a run is going on."""
-        return self._active.keys()
+        return self._going_on
 
     def counts(self) -> tuple[int, int]:
         """How many runs are going on, and how many wait."""
-        return len(self._active), len(self._tasks) - len(self._active)
+        return len(self._going_on), len(self._tasks) - len(self._going_on)
 
     def in_flight(self, session_key: str) -> InFlightRun | None:
         """What a client that comes late needs to know of the run going on in a session."""
@@ -314,6 +315,7 @@ class RunManager:
             return
         task = queue.popleft()
         self._active[key] = task
+        self._going_on.add(key)
         self._drive(self._perform(task))
 
     def _drive(self, work: Any) -> None:
@@ -462,6 +464,8 @@ class RunManager:
                 error=outcome.error, result=result, prompt=None,
             )  # fmt: skip
             self._tasks.pop(run.run_id, None)
+            if self._active.get(run.session_key) is task:
+                self._going_on.discard(run.session_key)
         self._announce(task, outcome, now)
         self.book.changed(run.session_key, run.agent_id, "run")
         for waiting in task.over:

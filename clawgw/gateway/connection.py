@@ -1,7 +1,8 @@
 """One connection after the handshake: who it is, what it may hear, how fast it reads.
 
 Every event an eligible connection is due gets the connection's next `seq`, also one that is
-dropped because the reader is slow: the hole tells the client to refresh. A slow reader loses
+dropped because the reader is slow: the hole tells the client to refresh. What a slow reader has
+not taken waits here, not in the transport, so that it can be counted: a slow reader loses
 droppable events first; when what waits for it exceeds `max_buffered_bytes`, it loses its
 connection. So the Gateway's memory never depends on how fast somebody reads.
 
@@ -10,6 +11,7 @@ This is plain state over a `Wire`, which writes whole text frames; it knows no t
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
 
 from clawgw.protocol.connect import ClientInfo
@@ -21,9 +23,6 @@ POLICY_VIOLATION = 1008
 
 class Wire(Protocol):
     """Where a connection writes."""
-
-    def send_text(self, payload: bytes) -> None:
-        """Write one text message."""
 
     def send_framed(self, frame: bytes) -> None:
         """Write bytes that are WebSocket frames already."""
@@ -86,13 +85,13 @@ class Connection:
         self._seq = 0
         self._max_buffered = max_buffered_bytes
         self._slow = False
+        self._waiting: deque[bytes] = deque()
         self._buffered = 0
         self._closed = False
 
     def respond(self, payload: bytes) -> None:
         """Send a response."""
-        self._account(len(payload))
-        self.wire.send_text(payload)
+        self._write(text_frame(payload))
 
     def send_event(self, head: bytes, frames: dict[int, bytes], *, droppable: bool) -> None:
         """Send an event with this connection's next number.
@@ -108,27 +107,32 @@ class Connection:
         frame = frames.get(seq)
         if frame is None:
             frame = frames[seq] = text_frame(with_seq(head, seq))
-        if self._slow:
-            self._account(len(frame))
-        self.wire.send_framed(frame)
+        self._write(frame)
 
     def reader_is_slow(self) -> None:
-        """What was written is waiting in this process."""
+        """The transport has more than it can send: write nothing until it has caught up."""
         self._slow = True
 
     def reader_caught_up(self) -> None:
-        """Everything written has gone to the network."""
+        """Everything written has gone to the network: go on with what waits."""
         self._slow = False
-        self._buffered = 0
+        while self._waiting and not self._slow:
+            frame = self._waiting.popleft()
+            self._buffered -= len(frame)
+            self.wire.send_framed(frame)
 
     def close(self, code: int, reason: str) -> None:
         """Begin to close, once."""
         if not self._closed:
             self._closed = True
+            self._waiting.clear()
             self.wire.close(code, reason)
 
-    def _account(self, size: int) -> None:
-        if self._slow:
-            self._buffered += size
+    def _write(self, frame: bytes) -> None:
+        if not self._slow:
+            self.wire.send_framed(frame)
+        elif not self._closed:
+            self._waiting.append(frame)
+            self._buffered += len(frame)
             if self._buffered > self._max_buffered:
                 self.close(POLICY_VIOLATION, SLOW_CONSUMER)

@@ -1,7 +1,8 @@
 """Transcripts read: histories, what came since, previews.
 
 A history is the newest messages that fit: at most `limit`, and at most `MAX_HISTORY_BYTES` in all,
-so that no transcript, however long its messages, makes an answer a client cannot take.
+so that no transcript, however long its messages, makes an answer a client cannot take. The text of
+a message of more than `MAX_MESSAGE_BYTES` is shown shortened.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from clawgw.store.sessions import Session
 
 DEFAULT_LIMIT = 200
 MAX_HISTORY_BYTES = 6 * 1024 * 1024
+MAX_MESSAGE_BYTES = 1024 * 1024
+SHORTENED_CHARS = 100_000
 MAX_DELTA = 1000
 
 
@@ -71,11 +74,11 @@ def read_page(
     stored = table.latest(connection, session.session_id, limit, offset)
     shown = _as_sent(stored, version, max_chars)
     kept = _newest_that_fit(shown)
-    oldest = stored[len(stored) - len(kept)].seq if kept else 0
+    oldest = stored[len(stored) - len(kept)].seq if kept else session.last_seq + 1
     first = session.last_seq - session.message_count + 1
     return session, Page(
         messages=kept,
-        has_more=bool(kept) and oldest > first,
+        has_more=bool(stored) and oldest > first,
         cursor=encode_cursor(session.session_id, session.last_seq),
         total=session.message_count,
     )
@@ -84,16 +87,19 @@ def read_page(
 def read_since(
     connection: Connection, key: str, cursor: str, *, max_chars: int | None = None
 ) -> tuple[Session, list[bytes], str] | None:
-    """What came after a cursor; None if the cursor no longer holds."""
+    """What came after a cursor; None if the cursor no longer holds, or too much has come."""
     place = decode_cursor(cursor)
     session = session_table.get(connection, key)
     if place is None or session is None or place[0] != session.session_id:
         return None
     if not session.last_seq - session.message_count <= place[1] <= session.last_seq:
         return None
-    stored = table.since(connection, session.session_id, place[1], MAX_DELTA)
+    stored = table.since(connection, session.session_id, place[1], MAX_DELTA + 1)
+    shown = _as_sent(stored, 4, max_chars)
+    if len(stored) > MAX_DELTA or len(_newest_that_fit(shown)) < len(shown):
+        return None
     reached = stored[-1].seq if stored else place[1]
-    return session, _as_sent(stored, 4, max_chars), encode_cursor(session.session_id, reached)
+    return session, shown, encode_cursor(session.session_id, reached)
 
 
 def read_preview(
@@ -114,9 +120,14 @@ def read_preview(
 
 
 def _as_sent(stored: list[StoredMessage], version: int, max_chars: int | None) -> list[bytes]:
-    if max_chars is not None:
-        stored = [one._replace(body=shortened(one.body, max_chars)) for one in stored]
-    return [with_identity(one) if version >= 4 else one.body for one in stored]
+    shown = [one._replace(body=_fitting(one.body, max_chars)) for one in stored]
+    return [with_identity(one) if version >= 4 else one.body for one in shown]
+
+
+def _fitting(body: bytes, max_chars: int | None) -> bytes:
+    if max_chars is None and len(body) > MAX_MESSAGE_BYTES:
+        max_chars = SHORTENED_CHARS
+    return body if max_chars is None else shortened(body, max_chars)
 
 
 def _newest_that_fit(messages: list[bytes]) -> list[bytes]:

@@ -18,6 +18,7 @@ from importlib import resources
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from urllib.parse import quote
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorThreads
@@ -62,7 +63,7 @@ class Database(Protocol):
 
 def connect(path: Path | str, *, read_only: bool = False) -> Connection:
     """A connection with our settings; autocommit, so that transactions are explicit."""
-    uri = f"file:{path}?mode=ro" if read_only else f"file:{path}"
+    uri = f"file:{quote(str(path))}" + "?mode=ro" * read_only
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA busy_timeout=5000")
     connection.execute("PRAGMA foreign_keys=ON")
@@ -144,6 +145,7 @@ class SqliteDatabase:
             self._reader = connect(path, read_only=True)
         except sqlite3.Error as problem:
             raise StoreError(f"cannot open the store {path}: {problem}") from None
+        self._closed = False
         self._local = threading.local()
         self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="clawgw-store", daemon=True)
@@ -172,7 +174,9 @@ class SqliteDatabase:
     ) -> Deferred[T]:
         """See `Database.write`."""
         work = _Work(lambda connection: change(connection, *args, **kwargs))
-        if self._queue.qsize() >= MAX_QUEUED:
+        if self._closed:
+            work.deferred.errback(StoreError("the store is closed"))
+        elif self._queue.qsize() >= MAX_QUEUED:
             work.deferred.errback(StoreBusy("too many writes are waiting"))
         else:
             self._queue.put(work)
@@ -180,6 +184,7 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Finish what is queued and let go of the file. Blocks for the last commit."""
+        self._closed = True
         self._queue.put(None)
         self._thread.join()
         self._reader.close()

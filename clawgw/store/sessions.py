@@ -65,7 +65,13 @@ class Filter(NamedTuple):
     @property
     def scans(self) -> bool:
         """Whether finding them may have to look at every row."""
-        return self.search is not None or self.by_interaction or self.spawned_by is not None
+        return (
+            self.search is not None
+            or self.spawned_by is not None
+            or self.archived is None
+            or self.by_interaction
+            or self.interacted_only
+        )
 
 
 def get(connection: Connection, key: str) -> Session | None:

@@ -59,7 +59,9 @@ class DeviceRegistry:
         self._devices = {row.device_id: row for row in database.read(table.all_devices)}
         self._grants: dict[str, dict[str, Grant]] = {}
         for grant in database.read(table.all_grants):
-            self._grants.setdefault(grant.device_id, {})[grant.role] = grant
+            # Of this key, not the stored one: with another key file no older token counts.
+            kept = grant._replace(token_hash=self._hash(grant))
+            self._grants.setdefault(grant.device_id, {})[grant.role] = kept
         self._pending = {row.request_id: row for row in database.read(table.all_requests)}
 
     # What the connect decision asks
@@ -104,11 +106,13 @@ class DeviceRegistry:
         """
         request = self._request(pairing, client, remote_ip, origin)
         old = self._pending_of(request)
-        if old is not None:
-            request = msgspec.structs.replace(request, request_id=old.request_id)
-            if given(old.scopes, []) == given(request.scopes, []):
-                return old, False
-        elif len(self._pending) >= MAX_PENDING:
+        same = old is not None and set(given(old.scopes, [])) == set(pairing.scopes)
+        if old is not None and same:
+            request = msgspec.structs.replace(old, ts=request.ts)
+        elif old is not None:
+            # Another wish is another request: an operator must not approve what it has not seen.
+            del self._pending[old.request_id]
+        elif len(self._live()) >= MAX_PENDING:
             raise unavailable(
                 "too many devices wait for approval, try again in a few minutes", retryable=True
             )
@@ -121,7 +125,7 @@ class DeviceRegistry:
         )
         self._pending[row.request_id] = row
         await self._database.write(table.save_request, row)
-        return request, True
+        return request, not same
 
     async def approve(self, request_id: str, approver_scopes: Iterable[str]) -> wire.PairedDevice:
         """Let a waiting device in, with what it asked for.
@@ -204,9 +208,8 @@ class DeviceRegistry:
 
     def listing(self, connected: Callable[[str], bool]) -> wire.PairList:
         """Everybody who waits and everybody who was let in."""
-        limit = self._now_ms() - REQUEST_LIFETIME_MS
         return wire.PairList(
-            pending=[_decoded(row) for row in self._pending.values() if row.created_at >= limit],
+            pending=[_decoded(row) for row in self._live()],
             paired=[self.paired(name, connected=connected(name)) for name in self._devices],
         )
 
@@ -260,12 +263,14 @@ class DeviceRegistry:
             is_repair=pairing.device_id in self._devices,
         )
 
-    def _pending_of(self, request: wire.PairRequest) -> wire.PairRequest | None:
+    def _live(self) -> list[PairRequestRow]:
         limit = self._now_ms() - REQUEST_LIFETIME_MS
-        for row in self._pending.values():
-            if (row.device_id, row.role) == (request.device_id, request.role):
-                return _decoded(row) if row.created_at >= limit else None
-        return None
+        return [row for row in self._pending.values() if row.created_at >= limit]
+
+    def _pending_of(self, request: wire.PairRequest) -> wire.PairRequest | None:
+        asker = (request.device_id, request.role)
+        mine = (row for row in self._live() if (row.device_id, row.role) == asker)
+        return next((_decoded(row) for row in mine), None)
 
     def _waiting(self, request_id: str) -> wire.PairRequest:
         row = self._pending.get(request_id)
@@ -296,7 +301,8 @@ class DeviceRegistry:
             approved_at=now,
             approved_via=via,
         )
-        grant = self._new_grant(request.device_id, role, tuple(given(request.scopes, [])), now)
+        scopes = tuple(given(request.scopes, []))
+        grant = self._new_grant(request.device_id, role, scopes, now, revive=via == "operator")
         answered = [
             row.request_id
             for row in self._pending.values()
@@ -316,16 +322,33 @@ class DeviceRegistry:
             self._pending.pop(request_id, None)
         await self._database.write(change)
 
-    def _new_grant(self, device_id: str, role: str, scopes: tuple[str, ...], now: int) -> Grant:
-        """What is approved now on top of what was; the token goes on if it still counts."""
+    def _new_grant(
+        self, device_id: str, role: str, scopes: tuple[str, ...], now: int, *, revive: bool
+    ) -> Grant:
+        """What is approved now on top of what was.
+
+        The token gets what is approved now and nothing that was taken from it earlier. One that
+        was revoked stays so, unless an operator decides (`revive`).
+        """
         old = self._grants.get(device_id, {}).get(role)
-        if old is not None:
-            scopes = scope_rules.union(old.scopes, scopes)
-            if old.revoked_at is None:
-                return old._replace(scopes=scopes, token_scopes=scopes)
-        salt = new_salt()
-        token_hash = hash_token(self._mint.token(device_id, role, salt))
-        return Grant(device_id, role, scopes, scopes, salt, token_hash, now)
+        if old is not None and (old.revoked_at is None or not revive):
+            return old._replace(
+                scopes=scope_rules.union(old.scopes, scopes),
+                token_scopes=scope_rules.union(old.token_scopes, scopes),
+            )
+        grant = Grant(
+            device_id,
+            role,
+            scopes=scope_rules.union(old.scopes, scopes) if old else scopes,
+            token_scopes=scopes,
+            token_salt=new_salt(),
+            token_hash="",
+            created_at=now,
+        )
+        return grant._replace(token_hash=self._hash(grant))
+
+    def _hash(self, grant: Grant) -> str:
+        return hash_token(self._mint.token(grant.device_id, grant.role, grant.token_salt))
 
     async def _save_grant(self, grant: Grant) -> None:
         self._grants[grant.device_id][grant.role] = grant

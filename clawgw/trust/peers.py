@@ -19,7 +19,10 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDING_PREFIX = "x-forwarded-"
+_FORWARDING_HEADERS = frozenset(
+    {"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"}
+)
 _LOCAL_NAMES = ("localhost",)
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -68,13 +71,17 @@ def identify(
         headers: header names in lower case.
         secure: whether the connection is TLS (it decides the default port of an origin).
     """
-    forwarded = any(name in headers for name in FORWARDING_HEADERS)
+    forwarded = any(
+        name in _FORWARDING_HEADERS or name.startswith(_FORWARDING_PREFIX) for name in headers
+    )
     through_proxy = forwarded and _in_networks(address, policy.trusted_proxies)
     client = (
         (_forwarded_client(headers, policy.trusted_proxies) or "") if through_proxy else address
     )
     host = headers.get("host", "")
-    local = is_loopback(client) and _is_local_host(host) and (through_proxy or not forwarded)
+    # A proxy elsewhere has processes of its own host on loopback; those are not of this one.
+    direct = through_proxy or not forwarded
+    local = direct and is_loopback(address) and is_loopback(client) and _is_local_host(host)
     origin = headers.get("origin")
     return Peer(
         address=client or address,
@@ -96,12 +103,14 @@ def origin_is_allowed(origin: str, host: str, policy: PeerPolicy, *, secure: boo
 
 
 def _authority(url: str) -> tuple[str, int] | None:
+    """Host name and port of `scheme://host[:port]`; None for anything else, or more than that."""
     try:
         parts = urlsplit(url)
         port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
     except ValueError:
         return None
-    return (parts.hostname, port) if parts.hostname and port else None
+    bare = url == f"{parts.scheme}://{parts.netloc}" and "@" not in parts.netloc
+    return (parts.hostname, port) if bare and parts.hostname and port else None
 
 
 def _names_us(name: str, host_names: Iterable[str]) -> bool:
@@ -116,13 +125,15 @@ def _is_local_host(host: str) -> bool:
 
 
 def _forwarded_client(headers: Mapping[str, str], proxies: Sequence[str]) -> str | None:
-    """The nearest address in the forwarding chain that is no trusted proxy."""
-    chain = [part.strip() for part in headers.get("x-forwarded-for", "").split(",")]
-    for hop in reversed(chain):
-        if _ip(hop) is None:
-            break
-        if not _in_networks(hop, proxies):
-            return hop
+    """The nearest address in the forwarding chain that is no trusted proxy.
+
+    `X-Real-IP` counts only without a chain: a proxy that writes the one may pass on the other.
+    """
+    chain = headers.get("x-forwarded-for")
+    if chain is not None:
+        hops = [part.strip() for part in reversed(chain.split(","))]
+        outside = next((hop for hop in hops if not _in_networks(hop, proxies)), "")
+        return outside if _ip(outside) is not None else None
     real = headers.get("x-real-ip", "").strip()
     return real if _ip(real) is not None else None
 

@@ -62,15 +62,8 @@ def load_token_key(path: Path) -> bytes:
         OSError: the file cannot be made or read.
         ValueError: the file is not a token key.
     """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
+    if not path.exists():
+        _make_key(path)
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
         raise ValueError(
@@ -78,3 +71,14 @@ def load_token_key(path: Path) -> bytes:
             "it, which makes every device token invalid"
         )
     return key
+
+
+def _make_key(path: Path) -> None:
+    """Write a new key beside `path`, then give it its name: a crash leaves a whole key or none."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

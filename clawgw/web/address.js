@@ -1,5 +1,5 @@
 /**
- * What the address bar says: `#session=…` opens a session, `#token=…` brings the Gateway's token.
+ * What the address bar says: `#session=…` opens a session, `#token=…` brings the token.
  *
  * The part behind `#` never reaches a server or its log. A token is taken once and removed from the
  * address at once, so that it stays in no bookmark and no history.

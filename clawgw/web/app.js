@@ -13,7 +13,7 @@ import { Credentials } from "./credentials.js";
 import { el, icon } from "./dom.js";
 import { Gate } from "./gate.js";
 import { Gateway } from "./gateway.js";
-import { contentText } from "./history.js";
+import { contentText, textOf } from "./history.js";
 import { IdentityUnavailable, loadIdentity } from "./identity.js";
 import { Outbox } from "./outbox.js";
 import { SessionMenu } from "./session-menu.js";
@@ -23,8 +23,8 @@ import { installTheme } from "./theme.js";
 import { Transcript } from "./transcript.js";
 
 const HISTORY_PAGE = 200;
-const SESSIONS_SHOWN = 50;
 const LIST_DELAY_MS = 250;
+const DOUBT_MS = 1000;
 const SPOKEN_LENGTH = 1000;
 
 /** @param {string} id @returns {any} */
@@ -52,7 +52,10 @@ class WebChat {
     this.composer = new Composer(
       { form: byId("composer"), input: byId("input"), send: byId("send"), stop: byId("stop") },
       storage, { onSend: (text) => this.send(text), onStop: () => this.stop() });
-    this.sessions = new SessionList(byId("sessions"), (key) => this.openSession(key, true));
+    this.sessions = new SessionList(byId("sessions"), {
+      onSelect: (key) => this.openSession(key, true),
+      onMore: () => this.listSessions(),
+    });
     this.menu = new SessionMenu(byId("session-menu-button"), byId("session-menu"), {
       ask: (method, params) => this.ask(method, params),
       current: () => this.currentSession(),
@@ -224,7 +227,8 @@ class WebChat {
       if (event === "chat" && payload.state !== "delta") this.touched(payload);
       return;
     }
-    const change = event === "chat" ? conversation.applyChat(payload) : conversation.applyAgent(payload);
+    const change = event === "chat"
+      ? conversation.applyChat(payload) : conversation.applyAgent(payload);
     this.redraw();
     if (change.started) this.refresh();
     if (change.ended) this.runEnded(payload);
@@ -293,7 +297,8 @@ class WebChat {
     if (!conversation) return;
     this.transcript.show(conversation);
     this.composer.setRunning(conversation.activeRunId !== null);
-    const title = sessionTitle(this.sessions.find(conversation.sessionKey), conversation.sessionKey);
+    const key = conversation.sessionKey;
+    const title = sessionTitle(this.sessions.find(key), key);
     byId("title").textContent = title;
     document.title = `${title} · clawgw`;
   }
@@ -325,8 +330,10 @@ class WebChat {
       this.refreshAgain ||= conversation !== this.conversation;
       return;
     }
-    conversation.applyHistory(history, mark);
+    const doubt = conversation.applyHistory(history, mark);
     this.redraw();
+    clearTimeout(this.doubting);
+    if (doubt) this.doubting = setTimeout(() => this.refresh(), DOUBT_MS);
   }
 
   async loadOlder() {
@@ -368,8 +375,7 @@ class WebChat {
     const at = items.findIndex((each) => each.key === item.key);
     const question = items.find((each) => each.key === `user:${item.runId}`)
       ?? items.slice(0, at).findLast((each) => each.role === "user");
-    const text = question?.parts.flatMap((part) => (part.type === "text" ? part.text : [])).join("\n");
-    if (text) this.send(text);
+    if (question) this.send(textOf(question.parts, "\n"));
   }
 
   /** @param {string} id */
@@ -401,9 +407,9 @@ class WebChat {
     this.listing ??= setTimeout(async () => {
       this.listing = undefined;
       const result = await this.askLeniently("sessions.list",
-        { limit: SESSIONS_SHOWN, includeDerivedTitles: true, includeLastMessage: true });
+        { limit: this.sessions.limit, includeDerivedTitles: true, includeLastMessage: true });
       if (!result) return;
-      this.sessions.setRows(result.sessions ?? []);
+      this.sessions.setRows(result.sessions ?? [], result.hasMore === true);
       this.redraw();
     }, LIST_DELAY_MS);
   }
@@ -433,7 +439,7 @@ class WebChat {
 
   /** @param {string} key */
   sessionWasDeleted(key) {
-    this.sessions.setRows(this.sessions.rows.filter((row) => row.key !== key));
+    this.sessions.remove(key);
     this.openSession(this.defaults.sessionKey, true);
     this.listSessions();
   }
@@ -488,6 +494,9 @@ class WebChat {
     byId("open-drawer").addEventListener("click", () => this.openDrawer());
     byId("close-drawer").addEventListener("click", () => this.closeDrawer());
     byId("backdrop").addEventListener("click", () => this.closeDrawer());
+    byId("sidebar").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+      if (event.key === "Escape") this.closeDrawer();
+    });
     window.addEventListener("hashchange", () => this.addressChanged());
   }
 
@@ -504,7 +513,9 @@ class WebChat {
   }
 
   closeDrawer() {
+    if (!document.body.dataset.drawer) return;
     delete document.body.dataset.drawer;
+    byId("open-drawer").focus();
   }
 }
 

@@ -91,14 +91,14 @@ export class Composer {
 
   /** @param {KeyboardEvent} event */
   pressedAnywhere(event) {
-    const elsewhere = document.querySelector("dialog[open], :popover-open") !== null;
+    const elsewhere = document.querySelector("dialog[open], :popover-open, [data-drawer]") !== null;
     if (event.key !== "Escape" || event.defaultPrevented || elsewhere || !this.running) return;
     event.preventDefault();
     this.actions.onStop();
   }
 }
 
-/** @returns {boolean} whether a finger is the main pointer, so the keyboard is likely on the screen */
+/** @returns {boolean} whether a finger is the main pointer: the keyboard is on the screen */
 function touchKeyboard() {
   return window.matchMedia("(hover: none) and (pointer: coarse)").matches;
 }

@@ -1,8 +1,9 @@
 /**
  * One WebSocket to the Gateway, from its opening to its end.
  *
- * The Gateway speaks first (`connect.challenge`); we answer with `connect`; after `hello-ok` requests
- * are answered by id and events arrive with a `seq` that has no holes unless something was dropped.
+ * The Gateway speaks first (`connect.challenge`); we answer with `connect`; after `hello-ok`
+ * requests are answered by id and events arrive with a `seq` that has no holes unless something was
+ * dropped.
  * A connection is used once: when it ends, every open request fails and a new object takes over.
  */
 
@@ -82,7 +83,7 @@ export class Connection {
   }
 
   /**
-   * Give the connection up. During the handshake `open` fails with the error; later `onEnd` hears it.
+   * Give the connection up. During the handshake `open` fails; later `onEnd` hears of it.
    * @param {string} reason @param {unknown} [error]
    */
   end(reason, error = new ConnectionLost(reason)) {

@@ -9,14 +9,17 @@
  * all, it is simply there again.
  */
 
-import { answerItem, contentText, itemsFromHistory, setToolResult, toolPart } from "./history.js";
+import {
+  answerItem, contentText, itemsFromHistory, setToolResult, textOf, toolPart,
+} from "./history.js";
 
 /**
  * @typedef {import("./history.js").Item} Item
  * @typedef {import("./history.js").Part} Part
  * @typedef {{item: Item, closed: string, open: Extract<Part, {type: "text"}>|null, epoch: number,
- *   endedAt: number|null}} Run `closed` is the text before the last tool call, `open` the part that
- *   grows, `epoch` the connection it was last heard on, `endedAt` a step of this object's clock
+ *   begun: boolean, doubted: boolean, endedAt: number|null}} Run `closed` is the text before the last tool call, `open` the part that
+ *   grows, `epoch` the connection it was last heard on, `begun` whether the agent was asked, `doubted`
+ *   whether a history did not know it, `endedAt` a step of this object's clock
  */
 
 /** The items of one session and the rules by which they change. */
@@ -78,16 +81,31 @@ export class Conversation {
     return items;
   }
 
-  /** Take the newest page of history. @param {any} result @param {number} mark when it was asked */
+  /**
+   * Take the newest page of history.
+   * @param {any} result of `chat.history` @param {number} mark when it was asked for
+   * @returns {boolean} whether it leaves a doubt that a later reading will settle
+   */
   applyHistory(result, mark) {
-    this.messages = result.messages ?? [];
-    this.hasMore = result.hasMore === true;
+    this.takeNewest(result.messages ?? [], result.hasMore === true);
     this.loaded = true;
     this.rebuild();
     for (const [runId, run] of this.runs) {
       if (this.isSettled(runId, run, mark, result.inFlightRun)) this.runs.delete(runId);
     }
     if (result.inFlightRun) this.applyInFlight(result.inFlightRun);
+    return [...this.runs.values()].some((run) => run.doubted);
+  }
+
+  /**
+   * What was read of older pages stays, as long as the new page follows on it.
+   * @param {any[]} messages @param {boolean} hasMore whether there are older ones
+   */
+  takeNewest(messages, hasMore) {
+    const first = messages.length > 0 ? messageId(messages[0]) : null;
+    const at = this.messages.findIndex((message) => messageId(message) === first);
+    if (at <= 0) this.hasMore = hasMore;
+    this.messages = [...this.messages.slice(0, Math.max(0, at)), ...messages];
   }
 
   /** Take an older page. @param {any} result of `chat.history` with an offset */
@@ -126,7 +144,20 @@ export class Conversation {
     if (inFlight?.runId === runId) return false;
     if (this.isAnswered(runId)) return true;
     if (run.endedAt !== null) return run.endedAt < mark && run.item.state !== "error";
-    return run.epoch !== this.epoch && !inFlight;
+    if (run.epoch !== this.epoch) return !inFlight;
+    return this.isOverUnseen(run);
+  }
+
+  /**
+   * A run that had begun and is in flight no more is over, or is being written down at this moment:
+   * the second history in a row that does not know it decides.
+   * @param {Run} run
+   */
+  isOverUnseen(run) {
+    if (!run.begun) return false;
+    const before = run.doubted;
+    run.doubted = true;
+    return before;
   }
 
   /** @param {string} runId @returns {boolean} whether history has an answer to it */
@@ -142,11 +173,11 @@ export class Conversation {
     if (this.finished.has(runId)) return;
     const known = this.runs.get(runId);
     const run = known ?? this.run(runId);
-    run.epoch = this.epoch;
+    hear(run);
     const partly = this.stored.find((item) => item.role === "assistant" && item.runId === runId);
     if (!known && partly) {
       run.item.parts = [...partly.parts];
-      run.closed = textOf(partly.parts);
+      run.closed = textOf(partly.parts, "");
     }
     if (text.length > run.closed.length + (run.open?.text.length ?? 0)) showText(run, text);
   }
@@ -206,6 +237,7 @@ export class Conversation {
     if (this.finished.has(payload.runId)) return { started: false, ended: false };
     const started = !this.knows(payload.runId);
     const run = this.run(payload.runId);
+    hear(run);
     run.item.revision += 1;
     if (payload.state === "status") run.item.phase = payload.phase;
     else this.applyText(run, payload);
@@ -249,6 +281,7 @@ export class Conversation {
     if (!change || this.finished.has(runId)) return { started: false, ended: false };
     const started = !this.knows(runId);
     const run = this.run(runId);
+    hear(run);
     change(run, data);
     const plan = run.item.parts.find((part) => part.type === "plan");
     if (plan) this.plans.set(runId, plan);
@@ -268,7 +301,8 @@ export class Conversation {
     if (!run) {
       const item = answerItem(runId, `run:${runId}`);
       item.state = "waiting";
-      run = { item, closed: "", open: null, epoch: this.epoch, endedAt: null };
+      run = { item, closed: "", open: null, epoch: this.epoch, begun: false, doubted: false,
+        endedAt: null };
       this.runs.set(runId, run);
     }
     run.epoch = this.epoch;
@@ -279,14 +313,15 @@ export class Conversation {
 /** @type {Map<string, (run: Run, data: any) => void>} */
 const STREAMS = new Map([["tool", applyTool], ["thinking", applyThinking], ["plan", applyPlan]]);
 
+/** The Gateway spoke of a run. @param {Run} run */
+function hear(run) {
+  run.begun = true;
+  run.doubted = false;
+}
+
 /** @param {any} message @returns {unknown} what tells messages apart; itself where it has no id */
 function messageId(message) {
   return message.__openclaw?.id ?? message;
-}
-
-/** @param {Part[]} parts @returns {string} */
-function textOf(parts) {
-  return parts.map((part) => (part.type === "text" ? part.text : "")).join("");
 }
 
 /**

@@ -76,7 +76,8 @@ export class Gate {
         this.askSecret(verdict.secret, verdict.wrong);
         break;
       case "pairing":
-        this.show(`pairing ${verdict.requestId}`, () => pairing(verdict.requestId, verdict.deviceId));
+        this.show(`pairing ${verdict.requestId}`,
+          () => pairing(verdict.requestId, verdict.deviceId));
         break;
       case "rateLimited":
         this.show(`rate ${verdict.retryAfterMs}`, () => rateLimited(verdict.retryAfterMs));
@@ -192,8 +193,8 @@ function unsupported() {
 function storage() {
   return [
     el("h1", { text: "This browser may not keep a key" }),
-    el("p", { text: "The page keeps its device key in the browser's storage, which is switched off. "
-      + "Allow storage for this site, or leave the private window." }),
+    el("p", { text: "The page keeps its device key in the browser's storage, which is switched "
+      + "off. Allow storage for this site, or leave the private window." }),
   ];
 }
 

@@ -4,7 +4,7 @@
  * A lost connection is retried with exponential back-off and jitter, and at once when the browser
  * says the network or the page is back. When no frame came for two tick intervals the connection
  * counts as dead. A refusal is never hammered: it is reported, and the next attempt waits for the
- * person (a secret), for the operator (pairing, every few seconds), or for the time the Gateway asked.
+ * person (a secret), for the operator (pairing, every few seconds), or as long as the Gateway said.
  */
 
 import { Connection, ConnectionLost, RequestError } from "./connection.js";
@@ -99,8 +99,7 @@ export class Gateway {
     try {
       this.welcome(connection, await connection.open());
     } catch (error) {
-      const final = error instanceof RequestError && !(error.retryable && error.code === "UNAVAILABLE");
-      if (final) this.refused(error);
+      if (error instanceof RequestError && !isPassing(error)) this.refused(error);
       else this.lost(error instanceof Error ? error.message : String(error));
     }
   }
@@ -197,4 +196,9 @@ export class Gateway {
     const visible = document.visibilityState === "visible" && navigator.onLine;
     if (visible && this.mayWake && !this.connection) this.connect();
   }
+}
+
+/** Whether the Gateway has a problem of its own, not with us. @param {RequestError} error */
+function isPassing(error) {
+  return error.retryable && error.code === "UNAVAILABLE";
 }

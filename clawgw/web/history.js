@@ -16,8 +16,12 @@
  *   images: {mimeType: string, data: string}[], state: "running"|"done"|"failed"}} ToolPart
  * @typedef {{key: string, role: "user"|"assistant", parts: Part[], timestamp?: number,
  *   runId?: string, state: "done"|"waiting"|"streaming"|"aborted"|"error"|"unsent"|"failed",
- *   phase?: string, error?: string, revision: number}} Item
+ *   phase?: string, error?: string, note?: boolean, revision: number}} Item a note was put into
+ *   the transcript by somebody else than the agent
  */
+
+const NOTE = "injected";
+const STOPPED = new Set(["aborted", "cancelled", "rpc", "reset"]);
 
 /**
  * Items of a page of history.
@@ -39,7 +43,17 @@ export function itemsFromHistory(messages) {
 export function contentText(content) {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return "";
-  return content.filter((block) => block?.type === "text").map((block) => block.text ?? "").join("\n");
+  const texts = content.filter((block) => block?.type === "text");
+  return texts.map((block) => block.text ?? "").join("\n");
+}
+
+/**
+ * The texts among the pieces of an item.
+ * @param {Part[]} parts @param {string} between
+ * @returns {string}
+ */
+export function textOf(parts, between) {
+  return parts.flatMap((part) => (part.type === "text" ? part.text : [])).join(between);
 }
 
 /**
@@ -93,16 +107,18 @@ function userItem(message, index) {
 function addAnswer(items, message, index) {
   const runId = runIdOf(message);
   const last = items.at(-1);
-  const sameTurn = last?.role === "assistant" && (last.runId ?? runId) === (runId ?? last.runId);
+  const sameTurn = last?.role === "assistant" && !last.note && message.stopReason !== NOTE
+    && (last.runId ?? runId) === (runId ?? last.runId);
   const item = sameTurn ? last : answerItem(runId, runId ? `run:${runId}` : keyOf(message, index));
   if (!sameTurn) items.push(item);
   item.runId ??= runId;
+  item.note = message.stopReason === NOTE;
   item.timestamp = message.timestamp ?? item.timestamp;
   item.parts.push(...partsOf(message.content));
   if (message.stopReason === "error" || message.errorMessage) {
     item.state = "error";
     item.error = message.errorMessage || "The agent stopped with an error.";
-  } else if (["aborted", "cancelled", "rpc"].includes(message.stopReason) || message.aborted) {
+  } else if (STOPPED.has(message.stopReason)) {
     item.state = "aborted";
   }
 }
@@ -163,7 +179,7 @@ function partOf(block) {
   }
 }
 
-/** @param {any} message @returns {string|undefined} the run a message belongs to, where it says so */
+/** @param {any} message @returns {string|undefined} the run it belongs to, where it says so */
 function runIdOf(message) {
   const known = message.__openclaw?.runId ?? message.runId;
   if (known) return String(known);

@@ -95,7 +95,8 @@ async function makePair() {
 /** @returns {Promise<IDBDatabase>} */
 function openDatabase() {
   return new Promise((resolve, reject) => {
-    const fail = (/** @type {unknown} */ error) => reject(new IdentityUnavailable("storage", error));
+    /** @param {unknown} error */
+    const fail = (error) => reject(new IdentityUnavailable("storage", error));
     try {
       const opening = indexedDB.open(DATABASE, 1);
       opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);

@@ -311,8 +311,8 @@ function takeItem(lines, at, item) {
     const indent = line.length - line.trimStart().length;
     if (line.trim() === "") inside.push("");
     else if (indent >= Math.min(width, item[1].length + 2)) inside.push(dedent(line, width));
-    else if (inside.at(-1) !== "" && !interrupts(line) && !ITEM.test(line)) inside.push(line.trim());
-    else break;
+    else if (inside.at(-1) === "" || interrupts(line) || ITEM.test(line)) break;
+    else inside.push(line.trim());
   }
   while (inside.at(-1) === "") {
     inside.pop();

@@ -1,8 +1,8 @@
 /**
  * Messages on their way to the Gateway.
  *
- * A message is kept in this browser until the Gateway has answered, under an idempotency key that is
- * made once. When the connection drops before the answer came, nobody here can know whether the
+ * A message is kept in this browser until the Gateway has answered, under an idempotency key that
+ * is made once. When the connection drops before the answer came, nobody here can know whether the
  * message arrived; it is sent again under the same key, and the Gateway makes sure it acts once.
  * A message that a visit long ago left behind is not sent by surprise: it waits for the person.
  */
@@ -11,6 +11,7 @@ import { ConnectionLost, RequestError } from "./connection.js";
 
 const PREFIX = "outbox.";
 const STALE_MS = 10 * 60_000;
+const STALE = "This message was written earlier and not sent.";
 const RETRY_MS = 2_000;
 
 /**
@@ -106,12 +107,12 @@ export class Outbox {
   }
 
   load() {
-    const found = this.storage.names(PREFIX).flatMap((name) => parse(this.storage.read(name)) ?? []);
+    const names = this.storage.names(PREFIX);
+    const found = names.flatMap((name) => parse(this.storage.read(name)) ?? []);
     found.sort((one, other) => one.createdAt - other.createdAt);
     for (const entry of found) {
       const stale = Date.now() - entry.createdAt > STALE_MS;
-      const error = entry.error ?? (stale ? "This message was written earlier and not sent." : undefined);
-      this.entries.set(entry.id, { ...entry, error });
+      this.entries.set(entry.id, { ...entry, error: entry.error ?? (stale ? STALE : undefined) });
     }
   }
 }

@@ -10,8 +10,9 @@ import { el, icon } from "./dom.js";
 
 /**
  * @typedef {{key: string, title: string, isMain: boolean}} Current
- * @typedef {{ask: (method: string, params: object) => Promise<unknown>, current: () => Current|null,
- *   onRenamed: () => void, onReset: (key: string) => void, onDeleted: (key: string) => void}} Actions
+ * @typedef {{ask: (method: string, params: object) => Promise<unknown>,
+ *   current: () => Current|null, onRenamed: () => void, onReset: (key: string) => void,
+ *   onDeleted: (key: string) => void}} Actions
  */
 
 /** The menu behind the button in the bar. */
@@ -82,7 +83,7 @@ export class SessionMenu {
     if (await this.change("sessions.delete", params)) this.actions.onDeleted(current.key);
   }
 
-  /** @param {string} method @param {object} params @returns {Promise<boolean>} whether it was done */
+  /** @param {string} method @param {object} params @returns {Promise<boolean>} done? */
   async change(method, params) {
     try {
       await this.actions.ask(method, params);

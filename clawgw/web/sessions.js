@@ -4,6 +4,8 @@
 
 import { el, shortTime } from "./dom.js";
 
+const PAGE = 50;
+
 /**
  * @typedef {{key: string, label?: string, derivedTitle?: string, displayName?: string,
  *   lastMessagePreview?: string, updatedAt?: number, status?: string, isMain?: boolean}} Row
@@ -37,10 +39,15 @@ export function newSessionKey(agentId) {
 
 /** The list in the sidebar. */
 export class SessionList {
-  /** @param {HTMLElement} node @param {(key: string) => void} onSelect */
-  constructor(node, onSelect) {
+  /**
+   * @param {HTMLElement} node
+   * @param {{onSelect: (key: string) => void, onMore: () => void}} actions
+   */
+  constructor(node, actions) {
     this.node = node;
-    this.onSelect = onSelect;
+    this.actions = actions;
+    this.limit = PAGE; // how many are asked for
+    this.hasMore = false;
     /** @type {Row[]} */
     this.rows = [];
     this.current = "";
@@ -53,10 +60,16 @@ export class SessionList {
     return this.rows.find((row) => row.key === key);
   }
 
-  /** @param {Row[]} rows newest first */
-  setRows(rows) {
+  /** @param {Row[]} rows newest first @param {boolean} hasMore whether there are older ones */
+  setRows(rows, hasMore) {
     this.rows = rows;
+    this.hasMore = hasMore;
     this.draw();
+  }
+
+  /** @param {string} key */
+  remove(key) {
+    this.setRows(this.rows.filter((row) => row.key !== key), this.hasMore);
   }
 
   /** @param {string} key */
@@ -77,10 +90,20 @@ export class SessionList {
     const known = this.rows.some((row) => row.key === this.current);
     const rows = known || !this.current ? this.rows : [{ key: this.current }, ...this.rows];
     const focused = /** @type {HTMLElement|null} */ (document.activeElement)?.dataset?.key;
-    this.node.replaceChildren(...rows.map((row) => this.entry(row)));
+    const more = this.hasMore ? [this.moreButton()] : [];
+    this.node.replaceChildren(...rows.map((row) => this.entry(row)), ...more);
     /** @type {NodeListOf<HTMLElement>} */
     const buttons = this.node.querySelectorAll("[data-key]");
     if (focused) [...buttons].find((button) => button.dataset.key === focused)?.focus();
+  }
+
+  moreButton() {
+    const ask = () => {
+      this.limit += PAGE;
+      this.actions.onMore();
+    };
+    return el("li", {}, el("button", { class: "older", text: "Show more", attrs: { type: "button" },
+      on: { click: ask } }));
   }
 
   /** @param {Row} row */
@@ -96,7 +119,7 @@ export class SessionList {
         type: "button", "data-key": row.key, "aria-current": current && "true",
         "data-mark": mark && (row.status === "running" ? "running" : "unseen"),
       },
-      on: { click: () => this.onSelect(row.key) },
+      on: { click: () => this.actions.onSelect(row.key) },
     }, title, time, preview);
     return el("li", {}, button);
   }

@@ -7,9 +7,13 @@
  */
 
 import { copyButton, el, icon, shortTime } from "./dom.js";
+import { textOf } from "./history.js";
 import { partView } from "./parts.js";
 
 const NEAR_END_PX = 60;
+const SUGGESTIONS = [
+  "What can you do?", "Plan my day with me", "Explain something in simple words",
+];
 
 /** @type {Record<string, string>} */
 const PHASES = {
@@ -20,8 +24,9 @@ const PHASES = {
 
 /**
  * @typedef {import("./history.js").Item} Item
- * @typedef {{onLoadOlder: () => void, onResend: (item: Item) => void, onRetry: (id: string) => void,
- *   onDiscard: (id: string) => void, onSuggestion: (text: string) => void}} Actions
+ * @typedef {{onLoadOlder: () => void, onResend: (item: Item) => void,
+ *   onRetry: (id: string) => void, onDiscard: (id: string) => void,
+ *   onSuggestion: (text: string) => void}} Actions
  * @typedef {{name: string, avatar: string}} Agent
  */
 
@@ -42,6 +47,7 @@ export class Transcript {
     /** @type {Agent} */
     this.agent = { name: "Assistant", avatar: "A" };
     this.following = true;
+    this.layout = "";
     /** @type {number|undefined} the animation frame that is waited for */
     this.frame = undefined;
     this.empty = this.makeEmpty();
@@ -144,12 +150,11 @@ export class Transcript {
   }
 
   makeEmpty() {
-    const suggestions = ["What can you do?", "Plan my day with me", "Explain something in simple words"];
-    const buttons = suggestions.map((text) => el("button", { text, attrs: { type: "button" },
+    const buttons = SUGGESTIONS.map((text) => el("button", { text, attrs: { type: "button" },
       on: { click: () => this.actions.onSuggestion(text) } }));
     const avatar = el("div", { class: "avatar large", attrs: { "aria-hidden": "true" } });
     const title = el("h2");
-    const hint = el("p", { text: "Ask anything. What you write stays between you and your Gateway." });
+    const hint = el("p", { text: "Ask anything, or begin with one of these." });
     const node = el("div", { class: "empty" }, avatar, title, hint,
       el("div", { class: "suggestions" }, ...buttons));
     return { node, title, avatar };
@@ -160,8 +165,13 @@ export class Transcript {
     this.nodes.announcer.textContent = text;
   }
 
+  /** The reader scrolled, or the page was laid out anew, which is no wish to leave the end. */
   scrolled() {
     const { scroller, jump } = this.nodes;
+    if (this.following && this.layout !== this.measure()) {
+      this.toEnd();
+      return;
+    }
     const below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
     this.following = below < NEAR_END_PX;
     jump.hidden = this.following;
@@ -177,6 +187,13 @@ export class Transcript {
     this.following = true;
     this.nodes.jump.hidden = true;
     this.nodes.scroller.scrollTop = this.nodes.scroller.scrollHeight;
+    this.layout = this.measure();
+  }
+
+  /** @returns {string} what changes when the page is laid out anew */
+  measure() {
+    const { scrollHeight, clientHeight, clientWidth } = this.nodes.scroller;
+    return `${scrollHeight} ${clientHeight} ${clientWidth}`;
   }
 }
 
@@ -251,7 +268,7 @@ class ItemView {
 
 /** @param {Item} item @returns {string} */
 function plainTextOf(item) {
-  return item.parts.flatMap((part) => (part.type === "text" ? part.text : [])).join("\n\n");
+  return textOf(item.parts, "\n\n");
 }
 
 /** @param {Item} item */

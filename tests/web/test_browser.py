@@ -8,6 +8,7 @@ import tempfile
 
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
 
 from tests.support.gateway import GatewayProcess
 from tests.web.browser import Browser, BrowserTestCase, Chat, eventually
@@ -25,6 +26,34 @@ DROP_AFTER_SEND = """
         this.onmessage = null;
         this.close();
     };
+"""
+
+
+# Puts that many notes into the main session, as another client of the same device.
+INJECT_NOTES = """
+    const {Credentials} = await import('/credentials.js');
+    const {BrowserStorage} = await import('/storage.js');
+    const {loadIdentity} = await import('/identity.js');
+    const identity = await loadIdentity();
+    await new Promise((resolve, reject) => {
+        const line = new m.Gateway({
+            url: location.origin.replace('http', 'ws'), identity,
+            credentials: new Credentials(new BrowserStorage()),
+            onEvent: () => {}, onGap: () => {},
+            onState: async (state) => {
+                if (state.name === 'refused') reject(new Error(JSON.stringify(state)));
+                if (state.name !== 'online') return;
+                try {
+                    for (let n = 1; n <= args[0]; n += 1) {
+                        const note = {sessionKey: 'main', message: `note ${n}`};
+                        await line.request('chat.inject', note);
+                    }
+                    resolve();
+                } catch (error) { reject(error); }
+            },
+        });
+        line.start();
+    });
 """
 
 
@@ -186,6 +215,42 @@ class WebChatTests(BrowserTestCase):
         chat.wait_answer("echo: meanwhile", 2)
         self.assertEqual(chat.said(), ["before", "meanwhile"])
         self.assert_no_complaints()
+
+    def test_gateway_dies_in_the_middle_of_an_answer(self) -> None:
+        """After a crash the page says what became of the answer, and one can ask again."""
+        chat = self.sign_in()
+        chat.say("SLOW please")
+        eventually(lambda: chat.answers() and len(chat.answers()[0]) > 20, "some words")
+        self.gateway.kill()
+        self.gateway.start()
+        self.browser.wait_text(".problem", "restarted")
+        chat.wait_idle()
+        self.assertEqual(self.browser.visible("#stop"), [])
+        chat.say("go on")
+        chat.wait_answer("echo: go on", 2)
+
+    def test_older_messages(self) -> None:
+        """The newest messages are shown; older ones on request, and the reading place stays."""
+        chat = self.sign_in()
+        chat.say("the very first")
+        chat.wait_answer("echo: the very first")
+        chat.wait_idle()
+        self.browser.module("/gateway.js", INJECT_NOTES, 230)
+        self.browser.driver.refresh()
+        chat.ready()
+        eventually(lambda: "note 230" in chat.answers()[-1:], "the newest note")
+        self.assertEqual(chat.said(), [])
+        self.browser.js("document.querySelector('#scroller').scrollTop = 0")
+        first = self.browser.find(".item.assistant .body")
+        place = first.location["y"]
+        self.browser.click("#scroller .older")
+        eventually(lambda: chat.said() == ["the very first"], "the oldest message")
+        self.assertEqual(len(chat.answers()), 231)
+        self.assertEqual(self.browser.visible("#scroller .older"), [])
+        self.assertLess(abs(self._top(first) - place), 60)
+
+    def _top(self, element: WebElement) -> float:
+        return float(self.browser.js("return arguments[0].getBoundingClientRect().top", element))
 
     def test_message_written_before_a_reload(self) -> None:
         """A message that could not be sent survives a reload of the page."""
@@ -404,6 +469,8 @@ class WebChatTests(BrowserTestCase):
             chat.wait_answer("lorem", count)
         chat.wait_idle()
         self.assertLess(self._below(), 2)
+        self.browser.driver.set_window_size(700, 450)
+        eventually(lambda: self._below() < 2, "a narrower window stays at the end")
         self.browser.js("document.querySelector('#scroller').scrollTop = 0")
         self.browser.find("#jump")
         chat.say("SLOW please")

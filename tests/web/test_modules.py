@@ -206,12 +206,13 @@ class ModuleTests(BrowserTestCase):
             talk.nextEpoch();
             history([user('r', 'r')], {inFlightRun: {runId: 'other', text: ''}});
             const queued = talk.activeRunId !== null;
-            history([user('r', 'r'), answer('r', 'whole')]);
-            return [queued, talk.activeRunId, view().map((item) => item.parts)];
+            if (!history([user('r', 'r'), answer('r', 'whole')])) throw new Error('no doubt');
+            const doubt = history([user('r', 'r'), answer('r', 'whole')]);
+            return [queued, talk.activeRunId, view().map((item) => item.parts), doubt];
             """
         )
         self.assertTrue(views[0], "it may wait for its turn")
-        self.assertEqual(views[1:], [None, [["text:r"], ["text:whole"]]])
+        self.assertEqual(views[1:], [None, [["text:r"], ["text:whole"]], False])
 
     def test_second_sending(self) -> None:
         """A message that history has already is not waited for when it is confirmed late."""
@@ -232,10 +233,15 @@ class ModuleTests(BrowserTestCase):
             history([user('b', 'b'), answer('b', 'B')], {hasMore: true});
             talk.prependHistory({messages: [user('a', 'a'), answer('a', 'A'), user('b', 'b')],
                 hasMore: false});
-            return [view().map((item) => item.key), talk.hasMore];
+            history([user('b', 'b'), answer('b', 'B'), user('c', 'c')], {hasMore: true});
+            const whole = view().map((item) => item.key);
+            const hasMore = talk.hasMore;
+            history([user('d', 'd')], {hasMore: true});
+            return [whole, hasMore, view().map((item) => item.key), talk.hasMore];
             """
         )
-        self.assertEqual(keys, [["user:a", "run:a", "user:b", "run:b"], False])
+        self.assertEqual(keys[:2], [["user:a", "run:a", "user:b", "run:b", "user:c"], False])
+        self.assertEqual(keys[2:], [["user:d"], True], "a page that does not follow on")
 
     def test_credentials_in_order(self) -> None:
         """What was typed, else the device token, else what worked before, else nothing."""
@@ -369,6 +375,66 @@ class ModuleTests(BrowserTestCase):
         self.assertEqual(len(result["left"]), 1)
         self.assertTrue(result["left"][0])
         self.assertEqual(result["names"], ["outbox.x"])
+
+    def test_notes(self) -> None:
+        """What somebody put into the transcript stands by itself, beside the agent's answers."""
+        items = self.conversation(
+            """
+            const note = {role: 'assistant', content: 'note', stopReason: 'injected',
+                __openclaw: {id: 'n'}};
+            history([user('a', 'a'), answer('a', 'A'), note, answer('b', 'B')]);
+            return view().map((item) => item.parts);
+            """
+        )
+        self.assertEqual(items, [["text:a"], ["text:A"], ["text:note"], ["text:B"]])
+
+    def test_plans(self) -> None:
+        """A plan is updated in place, and stays when history, which has none, takes over."""
+        items = self.conversation(
+            """
+            agent('plan', {entries: [{content: 'Read', status: 'pending'}]});
+            agent('plan', {entries: [{content: 'Read', status: 'completed'}]});
+            chat('final', 'Done.');
+            history([user('r', 'go'), answer('r', 'Done.')]);
+            return talk.items()[1].parts;
+            """
+        )
+        plan = {"type": "plan", "entries": [{"content": "Read", "status": "completed"}]}
+        self.assertEqual(items, [plan, {"type": "text", "text": "Done."}])
+
+    def test_approvals(self) -> None:
+        """A question shows its command as text, goes when it is decided, and names a failure."""
+        result = self.browser.module(
+            "/approvals.js",
+            """
+            const node = document.createElement('div');
+            const decided = [];
+            let fail = true;
+            const cards = new m.Approvals(node, async (id, decision) => {
+                decided.push([id, decision]);
+                if (fail) throw new Error('no such approval');
+            });
+            const request = {command: 'rm -rf <b>build</b>', cwd: '/srv', host: 'gateway'};
+            cards.ask({id: 'a', request, expiresAtMs: Date.now() + 60000});
+            cards.ask({id: 'a', request, expiresAtMs: Date.now() + 60000});
+            cards.ask({id: 'late', request, expiresAtMs: Date.now() - 1});
+            const text = node.querySelector('pre').textContent;
+            const press = async (label) => {
+                [...node.querySelectorAll('button')].find((b) => b.textContent === label).click();
+                await new Promise((resolve) => setTimeout(resolve, 0));
+            };
+            await press('Deny');
+            const complaint = node.querySelector('[role=alert]').textContent;
+            const open = node.children.length;
+            fail = false;
+            await press('Allow once');
+            return {text, complaint, open, decided, left: node.children.length};
+            """,
+        )
+        self.assertEqual(result["text"], "rm -rf <b>build</b>")
+        self.assertEqual(result["complaint"], "no such approval")
+        self.assertEqual((result["open"], result["left"]), (1, 0))
+        self.assertEqual(result["decided"], [["a", "deny"], ["a", "allow-once"]])
 
     def test_device_key(self) -> None:
         """The key is made once, stays in the browser, and signs what the Gateway verifies."""
