@@ -17,9 +17,10 @@ import {
  * @typedef {import("./history.js").Item} Item
  * @typedef {import("./history.js").Part} Part
  * @typedef {{item: Item, closed: string, open: Extract<Part, {type: "text"}>|null, epoch: number,
- *   begun: boolean, doubted: boolean, endedAt: number|null}} Run `closed` is the text before the last tool call, `open` the part that
- *   grows, `epoch` the connection it was last heard on, `begun` whether the agent was asked, `doubted`
- *   whether a history did not know it, `endedAt` a step of this object's clock
+ *   begun: boolean, doubted: boolean, endedAt: number|null}} Run
+ *   `closed`: the text before the last tool call; `open`: the part that grows; `epoch`: the
+ *   connection it was last heard on; `begun`: whether the agent was asked; `doubted`: whether a
+ *   history did not know it; `endedAt`: a step of this object's clock
  */
 
 /** The items of one session and the rules by which they change. */

@@ -3,8 +3,8 @@
  *
  * Order: what the person just gave (typed, or in the link); else the device token the Gateway
  * issued to this browser; else the token or password that worked last time; else nothing, for a
- * Gateway that asks for none. A refused credential is forgotten, and the next one is tried. A typed secret
- * is kept only after it worked.
+ * Gateway that asks for none. A refused credential is forgotten, and the next one is tried. A typed
+ * secret is kept only after it worked.
  */
 
 /**
