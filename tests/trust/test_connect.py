@@ -8,7 +8,7 @@ from clawgw.protocol.connect import ConnectAuth
 from clawgw.trust.connect import SIGNATURE_LIFETIME_MS, Refused, Secrets
 from clawgw.trust.peers import Peer
 from clawgw.trust.signatures import encode_base64url
-from tests.support.memory import START_MS, Device, client_info, token_auth
+from tests.support.memory import NONCE, START_MS, Device, client_info, token_auth
 from tests.trust.admission import (
     ADMIN,
     DEVICE_TOKEN,
@@ -141,7 +141,7 @@ class Proof(AdmissionTestCase):
         self, detail: str, says: str, *, failed_auth: bool = False, **more: Any
     ) -> None:
         peer = more.pop("peer", REMOTE)
-        nonce = more.pop("challenged_with", "nonce-of-this-connection")
+        nonce = more.pop("challenged_with", NONCE)
         self.refused(
             self.signed(**more), peer, nonce=nonce, detail=f"DEVICE_AUTH_{detail}",
             says=DEVICE_REFUSED + says, failed_auth=failed_auth,
@@ -178,13 +178,9 @@ class Proof(AdmissionTestCase):
             self.assertEqual(self.admitted(params, REMOTE).device_id, self.device.id)
 
     def test_all_three_texts(self) -> None:
-        for version, nonce in ((1, None), (2, "nonce-of-this-connection"), (3, None)):
+        for version, nonce in ((1, None), (2, NONCE), (3, NONCE)):
             with self.subTest(version=version):
-                params = (
-                    self.signed(version=version, nonce=nonce)
-                    if version < 3
-                    else self.signed(version=3)
-                )
+                params = self.signed(version=version, nonce=nonce)
                 self.assertEqual(self.admitted(params, LOCAL).device_id, self.device.id)
 
     def test_the_third_text_folds_platform_and_family(self) -> None:
@@ -216,7 +212,7 @@ class Proof(AdmissionTestCase):
         """A frame of another connection with this connection's nonce put in."""
         self.proof_refused(
             "SIGNATURE_INVALID", "signature does not", nonce="earlier",
-            proof={"nonce": "nonce-of-this-connection"}, failed_auth=True,
+            proof={"nonce": NONCE}, failed_auth=True,
         )  # fmt: skip
 
     def test_time(self) -> None:
@@ -230,8 +226,6 @@ class Proof(AdmissionTestCase):
                 )
 
     def test_no_signature(self) -> None:
-        good = self.signed().device
-        assert not isinstance(good, type(None))
         for text in ("x", "AAAA", encode_base64url(bytes(64)), "ø", self.device.sign("other")):
             with self.subTest(signature=text):
                 self.proof_refused(
@@ -384,9 +378,10 @@ class DeviceTokens(AdmissionTestCase):
     """A token that belongs to one device in one role."""
 
     def token_refused(self, auth: ConnectAuth, detail: str, **more: Any) -> None:
+        device = more.get("device", self.device)
         for peer in (LOCAL, REMOTE):
             self.refused(
-                more.get("device", self.device).connect(auth=auth, role=more.get("role", "operator")),
+                device.connect(auth=auth, role=more.get("role", "operator")),
                 peer, grants=more.get("grants", self.grants), detail=detail,
                 says="unauthorized: ", failed_auth=True,
             )  # fmt: skip
@@ -444,7 +439,7 @@ class DeviceTokens(AdmissionTestCase):
         self.token_refused(ConnectAuth(device_token=stored), "AUTH_DEVICE_TOKEN_MISMATCH")
 
     def test_the_answer_does_not_tell_whether_the_shared_token_was_right(self) -> None:
-        """A holder of a device token tries tokens beside it: right or wrong, the same comes back."""
+        """A holder of a device token guesses beside it: right or wrong, the same comes back."""
         answers = []
         for shared in (TOKEN, "wrong"):
             auth = ConnectAuth(token=shared, device_token=DEVICE_TOKEN)
