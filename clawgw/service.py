@@ -21,7 +21,7 @@ from typing import Any, cast
 from msgspec import UNSET, Raw
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.error import ReactorNotRunning
+from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -34,6 +34,7 @@ from clawgw.agents.acp import AcpAgent, refuse_permission
 from clawgw.agents.methods import AgentMethods
 from clawgw.agents.roster import Roster
 from clawgw.agents.runs import RunManager
+from clawgw.gateway.admission import AdmissionCount
 from clawgw.gateway.broadcast import Broadcaster
 from clawgw.gateway.connect_log import ConnectLog
 from clawgw.gateway.connection import Connection
@@ -42,7 +43,7 @@ from clawgw.gateway.hello import TICK_INTERVAL_MS, Greeter
 from clawgw.gateway.port import SharedPortFactory
 from clawgw.gateway.router import Router
 from clawgw.gateway.site import load_pages, make_site
-from clawgw.gateway.websocket import AdmissionCount, ApiFactory, Edge
+from clawgw.gateway.websocket import ApiFactory, Edge
 from clawgw.health import HealthService
 from clawgw.lock import AlreadyRunning, StateLock, listener_pid
 from clawgw.methods import MethodTable
@@ -56,7 +57,7 @@ from clawgw.sessions.methods import ChatMethods, SessionMethods
 from clawgw.store import idempotency as idempotency_table
 from clawgw.store import runs as run_table
 from clawgw.store.database import Connection as StoreConnection
-from clawgw.store.database import SqliteDatabase
+from clawgw.store.database import SqliteDatabase, StoreError, check_store
 from clawgw.system_methods import SystemMethods
 from clawgw.trust.backoff import AuthBackoff, BackoffPolicy
 from clawgw.trust.connect import Secrets
@@ -251,9 +252,16 @@ def makeService(options: Mapping[str, Any]) -> Service:
         configuration.ensure_state_dir(plan.state_dir)
         lock = StateLock(plan.state_dir)
         _check_port(plan)
+        check_store(plan.state_dir / STORE_NAME)
         settings = plan.config.gateway.tls
         tls = load_server_tls(settings, plan.state_dir) if settings.enabled else None
-    except (configuration.ConfigError, AlreadyRunning, TlsConfigurationError, OSError) as problem:
+    except (
+        configuration.ConfigError,
+        AlreadyRunning,
+        TlsConfigurationError,
+        StoreError,
+        OSError,
+    ) as problem:
         raise UsageError(str(problem)) from None
     cast(Any, reactor).callWhenRunning(_stop_cleanly_on_signals, reactor)
     return GatewayService(reactor, plan, lock, tls)
@@ -362,8 +370,8 @@ class GatewayService(Service):
         )
         table = MethodTable()
         SystemMethods(health, presence, events, now_ms).register(table)
-        AgentMethods(roster, runs, book).register(table)
-        ChatMethods(database, book, runs, events, now_ms).register(table)
+        AgentMethods(roster, runs, book, self._in_thread).register(table)
+        ChatMethods(database, book, runs, events, self._in_thread, now_ms).register(table)
         SessionMethods(database, book, runs, self._forget_agent_session, now_ms).register(table)
         self.device_methods = DeviceMethods(
             devices, events, events.has_device, self._disconnect, now_ms
@@ -420,7 +428,7 @@ class GatewayService(Service):
         for number, address in enumerate(self._plan.addresses):
             try:
                 listening = self._listen_on(address, port, factory)
-            except OSError:
+            except CannotListenError:
                 if number == 0:
                     raise
                 continue  # a host without IPv6 has no ::1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ class AgentMethods:
     roster: Roster
     runs: RunManager
     book: SessionBook
+    in_thread: Callable[..., Awaitable[Any]]
 
     def register(self, table: MethodTable) -> None:
         """Add them to the table."""
@@ -43,9 +45,10 @@ class AgentMethods:
         if given(params.deliver, False):
             raise invalid("deliver: there is no channel to deliver to")
         name, requested = self._session(params)
+        attached = given(params.attachments, [])
         prompt = Prompt(
             text=params.message,
-            files=files_of(given(params.attachments, [])),
+            files=await self.in_thread(files_of, attached) if attached else (),
             context=given(params.extra_system_prompt, None),
             thinking=given(params.thinking, None),
             model=_model(params),

@@ -41,7 +41,7 @@ class Prompt(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def files_of(attachments: Sequence[Attachment]) -> tuple[File, ...]:
-    """The files a client attached.
+    """The files a client attached. They may be large: not for the reactor.
 
     Raises:
         RequestError: one is no base64, or too large; the message names which.

@@ -160,13 +160,10 @@ class RunManager:
         if self._stopping:
             raise unavailable("the Gateway is shutting down", retryable=True)
         now = self._now_ms()
-        call = idempotency.digest(method, params)
-        run = Run(run_id, name.key, name.agent_id, requested_key, "queued", now,
-                  prompt=msgspec.json.encode(prompt))  # fmt: skip
-        body = user_message(prompt.text, now, run_id, [file.name for file in prompt.files])
-        message = new_message(body, run_id)
 
+        # All of it on the writer's thread: a message may have megabytes of attachments.
         def change(connection: Connection) -> tuple[Run, bool, bool]:
+            call = idempotency.digest(method, params)
             claim = idempotency.earlier(connection, run_id, method, call, now)
             old = table.get(connection, run_id)
             if old is not None:
@@ -175,21 +172,32 @@ class RunManager:
                 return old, False, False
             existed = session_table.get(connection, name.key) is not None
             session = self.book.ensure(connection, name.key, name.agent_id, now)
+            files = [file.name for file in prompt.files]
+            message = new_message(user_message(prompt.text, now, run_id, files), run_id)
             message_table.append(connection, name.key, message, one_line(prompt.text))
             columns: dict[str, Any] = {"interacted_at": now}
             if session.title is None and prompt.text:
                 columns["title"] = one_line(prompt.text, TITLE_CHARS)
             session_table.update(connection, name.key, **columns)
+            run = Run(
+                run_id,
+                name.key,
+                name.agent_id,
+                requested_key,
+                "queued",
+                now,
+                prompt=msgspec.json.encode(prompt),
+            )
             table.insert(connection, run)
             idempotency_table.claim(connection, run_id, method, call, now)
-            return run, True, not existed
+            return run._replace(prompt=None), True, not existed
 
         kept, is_new, made_session = await self._database.write(change)
         if made_session:
             self.book.created(name.agent_id)
         if is_new:
             self.book.changed(name.key, name.agent_id, "message")
-            self._enqueue(_Task(run))
+            self._enqueue(_Task(kept))
         return kept
 
     def recover(self) -> Deferred[None]:

@@ -3,6 +3,9 @@
 What comes in on a connection is kept until the head of the HTTP request is complete. A request to
 upgrade to a WebSocket, on any path, goes to the API; everything else to the web site. The chosen
 protocol then has the transport to itself; this one is no longer in the way.
+
+How many connections may be here, without a complete head or on the web site, is bounded, in all
+and by address; the API counts those it has not let in yet in the same way.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from typing import Any
 
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory, Protocol
+
+from clawgw.gateway.admission import AdmissionCount
 
 MAX_HEAD = 16 * 1024
 HEAD_SECONDS = 10.0
@@ -41,9 +46,11 @@ class SharedPortProtocol(Protocol):
         self._head = b""
         self._chosen: Any = None
         self._timer: Any = None
+        self._counted: str | None = None
 
     def connectionMade(self) -> None:
         """A connection: it has to say soon what it wants."""
+        self._counted = getattr(self._address, "host", "") or "unknown"
         self._timer = self._factory.reactor.callLater(HEAD_SECONDS, self._too_slow)
 
     def dataReceived(self, data: bytes) -> None:
@@ -61,12 +68,15 @@ class SharedPortProtocol(Protocol):
     def connectionLost(self, reason: Any = None) -> None:
         """The connection ended; whoever has it is told."""
         self._stop_timer()
+        self._uncount()
         if self._chosen is not None:
             self._chosen.connectionLost(reason)
             self._chosen = None
 
     def _hand_over(self, websocket: bool) -> None:
         self._stop_timer()
+        if websocket:
+            self._uncount()  # the API counts its own
         factory = self._factory.api if websocket else self._factory.site
         chosen: IProtocol | None = factory.buildProtocol(self._address)
         if chosen is None:
@@ -77,6 +87,11 @@ class SharedPortProtocol(Protocol):
         self.dataReceived = chosen.dataReceived  # type: ignore[method-assign]
         chosen.makeConnection(self.transport)
         chosen.dataReceived(head)
+
+    def _uncount(self) -> None:
+        if self._counted is not None:
+            self._factory.admission.leave(self._counted)
+            self._counted = None
 
     def _too_slow(self) -> None:
         self._timer = None
@@ -100,19 +115,27 @@ class SharedPortFactory(Factory):
         reactor: for the time limit.
         api: the WebSocket side.
         site: the HTTP side.
+        admission: counts the connections that are not the API's.
     """
 
     noisy = False
 
     def __init__(
-        self, reactor: IReactorTime, api: IProtocolFactory, site: IProtocolFactory
+        self,
+        reactor: IReactorTime,
+        api: IProtocolFactory,
+        site: IProtocolFactory,
+        admission: AdmissionCount | None = None,
     ) -> None:
         self.reactor = reactor
         self.api = api
         self.site = site
+        self.admission = admission or AdmissionCount()
 
-    def buildProtocol(self, addr: IAddress | None) -> SharedPortProtocol:
-        """A protocol for a new connection."""
+    def buildProtocol(self, addr: IAddress | None) -> SharedPortProtocol | None:
+        """A protocol for a new connection, or None to refuse it."""
+        if not self.admission.enter(getattr(addr, "host", "") or "unknown"):
+            return None
         return SharedPortProtocol(self, addr)
 
     def doStart(self) -> None:

@@ -14,7 +14,6 @@ because the peer reads slowly is counted through Twisted's producer interface.
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -28,6 +27,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from clawgw.events import RULES, audible_events
+from clawgw.gateway.admission import AdmissionCount
 from clawgw.gateway.broadcast import Broadcaster
 from clawgw.gateway.connect_log import ConnectLog
 from clawgw.gateway.connection import Connection, text_frame
@@ -65,42 +65,11 @@ from clawgw.trust.peers import Peer, PeerPolicy, identify
 PRE_AUTH_FRAME = 64 * 1024
 HANDSHAKE_SECONDS = 10.0
 LINGER_SECONDS = 5.0
-MAX_UNAUTHENTICATED = 256
-MAX_UNAUTHENTICATED_PER_ADDRESS = 64
 PING_SECONDS = 25.0
 PONG_SECONDS = 60.0
 
 PROTOCOL_VIOLATION = 1008
 ORDINARY_CLOSE = frozenset({None, 1000, 1001, 1005, 1006})
-
-
-class AdmissionCount:
-    """How many connections have not been let in yet, in all and by address."""
-
-    def __init__(
-        self,
-        most: int = MAX_UNAUTHENTICATED,
-        most_per_address: int = MAX_UNAUTHENTICATED_PER_ADDRESS,
-    ) -> None:
-        self._most = most
-        self._most_per_address = most_per_address
-        self._by_address: Counter[str] = Counter()
-
-    def enter(self, address: str) -> bool:
-        """Count a new connection; False if there are too many."""
-        if (
-            self._by_address.total() >= self._most
-            or self._by_address[address] >= self._most_per_address
-        ):
-            return False
-        self._by_address[address] += 1
-        return True
-
-    def leave(self, address: str) -> None:
-        """It was let in, or is gone."""
-        self._by_address[address] -= 1
-        if self._by_address[address] <= 0:
-            del self._by_address[address]
 
 
 @dataclass(frozen=True)

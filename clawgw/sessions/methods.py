@@ -62,6 +62,7 @@ class ChatMethods:
     book: SessionBook
     runs: Runs
     events: EventSink
+    in_thread: Callable[..., Awaitable[Any]]
     now_ms: Callable[[], int]
 
     def register(self, table: MethodTable) -> None:
@@ -73,7 +74,8 @@ class ChatMethods:
 
     async def send(self, _: Caller, params: chat_wire.ChatSendParams) -> chat_wire.ChatSendResult:
         """Take a message in; its answer comes as events."""
-        files = files_of(given(params.attachments, []))
+        attached = given(params.attachments, [])
+        files = await self.in_thread(files_of, attached) if attached else ()
         if not params.message.strip() and not files:
             raise invalid("message: expected text or an attachment")
         name = self.book.keys.parse(params.session_key, given(params.agent_id, None))

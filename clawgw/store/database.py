@@ -15,6 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -74,26 +75,46 @@ def connect(path: Path | str, *, read_only: bool = False) -> Connection:
     return connection
 
 
+def check_store(path: Path) -> None:
+    """Find out, before the start, whether a store can be used.
+
+    Raises:
+        StoreError: it is no database, or was written by a newer clawgw.
+    """
+    if not path.exists():
+        return
+    try:
+        connection = connect(path, read_only=True)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        connection.close()
+    except sqlite3.Error as problem:
+        raise StoreError(f"cannot open the store {path}: {problem}") from None
+    _check_version(version, len(_scripts()))
+
+
+def _scripts() -> list[Traversable]:
+    folder = resources.files("clawgw.store").joinpath("schema")
+    scripts = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
+    return sorted(scripts, key=lambda entry: entry.name)
+
+
+def _check_version(version: int, known: int) -> None:
+    if version > known:
+        raise StoreError(
+            f"the store has schema {version}, this clawgw knows {known}: "
+            "start the newer clawgw that wrote it"
+        )
+
+
 def migrate(connection: Connection) -> int:
     """Bring the schema up to date; returns its version.
 
     Raises:
         StoreError: the file was written by a newer clawgw.
     """
-    scripts = sorted(
-        (
-            entry
-            for entry in resources.files("clawgw.store").joinpath("schema").iterdir()
-            if entry.name.endswith(".sql")
-        ),
-        key=lambda entry: entry.name,
-    )
+    scripts = _scripts()
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(scripts):
-        raise StoreError(
-            f"the store has schema {version}, this clawgw knows {len(scripts)}: "
-            "start the newer clawgw that wrote it"
-        )
+    _check_version(version, len(scripts))
     for number, script in enumerate(scripts[version:], version + 1):
         connection.executescript(
             f"BEGIN IMMEDIATE;\n{script.read_text()}\nPRAGMA user_version={number};\nCOMMIT;"

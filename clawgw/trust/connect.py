@@ -297,12 +297,14 @@ def _knows_secret(secrets: Secrets, auth: ConnectAuth) -> bool:
 
 def _auth_refusal(mode: AuthMode, auth: ConnectAuth, *, has_token: bool) -> Refused:
     what = "password" if mode == "password" else "token"
-    presented = bool(given(auth.password if mode == "password" else auth.token, ""))
-    if presented:
+    device_token = given(auth.device_token, "")
+    secret = given(auth.password if mode == "password" else auth.token, "")
+    # Stock clients put a saved device token into both fields, and forget it only by its own code.
+    if secret and secret != device_token:
         code, problem = f"AUTH_{what.upper()}_MISMATCH", f"gateway {what} mismatch"
         hint = f"use the {what} the Gateway was started with"
         step = "retry_with_device_token" if has_token else "update_auth_credentials"
-    elif given(auth.device_token, ""):
+    elif device_token:
         code, problem = "AUTH_DEVICE_TOKEN_MISMATCH", "device token mismatch"
         hint, step = "it was rotated or revoked; pair again", "update_auth_credentials"
     else:

@@ -45,9 +45,7 @@ class Sender(threading.Thread):
         problems: what should not have happened.
     """
 
-    def __init__(
-        self, port: int, identity: DeviceIdentity, numbers: list[int], seed: int
-    ) -> None:
+    def __init__(self, port: int, identity: DeviceIdentity, numbers: list[int], seed: int) -> None:
         super().__init__(daemon=True)
         self.port = port
         self.identity = identity

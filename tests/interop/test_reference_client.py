@@ -250,7 +250,9 @@ class Methods(ReferenceCase):
         self.assertEqual(deltas[-1]["message"]["content"][0]["text"], text)
         for chat in chats:
             self.assert_contract("ChatEvent", chat)
-        tools = [e["payload"] for e in self.client.events("agent") if e["payload"]["stream"] == "tool"]
+        tools = [
+            e["payload"] for e in self.client.events("agent") if e["payload"]["stream"] == "tool"
+        ]
         self.assertEqual([tool["data"]["phase"] for tool in tools], ["start", "result"])
         for event in self.client.events("agent"):
             self.assert_contract("AgentEvent", event["payload"])
@@ -321,21 +323,32 @@ class Methods(ReferenceCase):
         self.assertTrue(deleted["deleted"])
         self.assertEqual(self.ask("sessions.list")["count"], 0)
 
-    def test_a_device_is_approved_and_another_rejected(self) -> None:
+    def test_a_device_that_asks_for_more_is_approved_or_rejected(self) -> None:
         self.connected("phone", scopes=["operator.read"]).close()
-        for name, decision in (("phone", "approve"), ("phone", "reject")):
-            # with its device token alone, a device that asks for more has to wait
-            self.reference(name).start(self.gateway.ws_url, scopes=["operator.admin"])
-            requested = self.client.event("device.pair.requested")
+        for decision in ("reject", "approve"):
+            phone = self.reference("phone")
+            mark = len(self.client.told)
+            # with its device token alone, even a local device has to wait for an operator
+            phone.start(self.gateway.ws_url, scopes=["operator.write"])
+            requested = self.client.wait_for(
+                "event", lambda event: event["event"] == "device.pair.requested", since=mark
+            )["payload"]
             self.assert_contract("DevicePairRequestedEvent", requested)
+            self.assertEqual(phone.wait_for("paused")["detailCode"], "PAIRING_REQUIRED")
+            phone.close()
+            request_id = requested["requestId"]
             pending = self.ask("device.pair.list")["pending"]
-            self.assertEqual([one["requestId"] for one in pending], [requested["requestId"]])
-            decided = self.ask(f"device.pair.{decision}", {"requestId": requested["requestId"]})
-            self.assertEqual(decided["requestId"], requested["requestId"])
-            resolved = self.client.event("device.pair.resolved")
+            self.assertEqual([one["requestId"] for one in pending], [request_id])
+            decided = self.ask(f"device.pair.{decision}", {"requestId": request_id})
+            self.assertEqual(decided["requestId"], request_id)
+            resolved = self.client.wait_for(
+                "event", lambda event: event["event"] == "device.pair.resolved", since=mark
+            )["payload"]
             self.assert_contract("DevicePairResolvedEvent", resolved)
+            self.assertTrue(resolved["decision"].startswith(decision))
             self.assertEqual(self.ask("device.pair.list")["pending"], [])
-            break
+        hello = self.reference("phone").connect(self.gateway.ws_url, scopes=["operator.write"])
+        self.assertEqual(hello["auth"]["scopes"], ["operator.write"])
 
     def test_a_token_is_rotated_and_revoked(self) -> None:
         phone = self.connected("phone")
@@ -357,7 +370,9 @@ class Methods(ReferenceCase):
         self.assertIn("revokedAtMs", self.ask("device.token.revoke", named))
 
     def test_what_does_not_fit_is_explained(self) -> None:
-        error = self.assert_refused("INVALID_REQUEST", self.client, "chat.send", {"sessionKey": "x"})
+        error = self.assert_refused(
+            "INVALID_REQUEST", self.client, "chat.send", {"sessionKey": "x"}
+        )
         self.assertIn("message", error["message"])
         self.assertIn("idempotencyKey", error["message"])
         self.assert_refused("INVALID_REQUEST", self.client, "no.such.method", {})

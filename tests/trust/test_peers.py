@@ -37,7 +37,8 @@ class Local(SynchronousTestCase):
 
     def test_not_by_any_other(self) -> None:
         for host in (
-            "evil.example", "evil.example:18789", "localhost.evil.example", "127.0.0.1.evil.example",
+            "evil.example", "evil.example:18789", "localhost.evil.example",
+            "127.0.0.1.evil.example",
             "localhost.", "192.168.1.2:18789", "0.0.0.0:18789", "evil@localhost", "localhost@evil",
             "localhost/evil", "localhost?", "localhost#", "localhost, evil", "localhost:x", "[::1",
             "::1", "127.1", "0x7f.1", "2130706433", "", " ",
