@@ -31,6 +31,8 @@ RULES: dict[str, EventRule] = {
     "sessions.changed": EventRule(scopes.READ, min_version=4),
     "device.pair.requested": EventRule(scopes.PAIRING),
     "device.pair.resolved": EventRule(scopes.PAIRING),
+    "exec.approval.requested": EventRule(scopes.APPROVALS),
+    "exec.approval.resolved": EventRule(scopes.APPROVALS),
 }
 
 

@@ -30,7 +30,7 @@ from clawgw.agents.stream import RunNames, RunStream
 from clawgw.events import EventSink
 from clawgw.protocol import agents as wire
 from clawgw.protocol.chat import InFlightRun
-from clawgw.protocol.errors import RequestError, unavailable
+from clawgw.protocol.errors import RequestError, invalid, unavailable
 from clawgw.sessions.book import SessionBook
 from clawgw.sessions.keys import SessionName
 from clawgw.sessions.messages import (
@@ -49,6 +49,7 @@ from clawgw.store.database import Connection, Database
 from clawgw.store.runs import Run
 
 DRAIN_SECONDS = 10.0
+MAX_RUN_ID = 512
 RESTARTED = "the Gateway was restarted while this was being answered"
 
 
@@ -159,6 +160,8 @@ class RunManager:
         """
         if self._stopping:
             raise unavailable("the Gateway is shutting down", retryable=True)
+        if len(run_id) > MAX_RUN_ID:  # it is in every event of the run
+            raise invalid(f"idempotencyKey: expected at most {MAX_RUN_ID} characters")
         now = self._now_ms()
 
         # All of it on the writer's thread: a message may have megabytes of attachments.

@@ -63,7 +63,7 @@ class SharedPortProtocol(Protocol):
         if end >= 0:
             self._hand_over(is_websocket_upgrade(self._head[:end]))
         elif len(self._head) > MAX_HEAD:
-            self._write_and_close(_TOO_LARGE)
+            self._refuse(_TOO_LARGE)
 
     def connectionLost(self, reason: Any = None) -> None:
         """The connection ended; whoever has it is told."""
@@ -97,8 +97,10 @@ class SharedPortProtocol(Protocol):
         self._timer = None
         self.transport.abortConnection()
 
-    def _write_and_close(self, answer: bytes) -> None:
-        self._stop_timer()
+    def _refuse(self, answer: bytes) -> None:
+        """Answer and close; over TLS the peer can still send, but not for long, and for nothing."""
+        self._head = b""
+        self.dataReceived = lambda data: None  # type: ignore[method-assign]
         self.transport.write(answer)
         self.transport.loseConnection()
 

@@ -77,21 +77,14 @@ class Router:
         try:
             method = self._methods.find(frame.method)
             method.check(connection)
-            params = self._params(method, frame)
             if connection.pending_requests >= MAX_PENDING_REQUESTS:
                 raise unavailable("too many requests in flight", retryable=True)
-            result = method.handler(connection, params)
+            params = self._params(method, frame)
+            self._answer(connection, frame, method.handler(connection, params))
         except ParamsRejected as rejected:
             self._spawn(connection, frame, self._explained(method, rejected))
         except Exception as problem:  # noqa: BLE001 - the edge answers for every handler
             self._fail(connection, frame, problem)
-        else:
-            if type(result) is bytes:
-                connection.respond(response(frame.id, result))
-            elif inspect.iscoroutine(result) or isinstance(result, Deferred):
-                self._spawn(connection, frame, result)
-            else:
-                self._answer(connection, frame, result)
 
     def _params(self, method: Method, frame: RequestFrame) -> Any:
         raw = frame.params
@@ -122,27 +115,32 @@ class Router:
         """Answer when the work is done; the handler runs on meanwhile."""
         connection.pending_requests += 1
 
-        def done(result: Any) -> None:
+        def over(result: Any) -> Any:
             connection.pending_requests -= 1
-            self._answer(connection, frame, result)
+            return result
 
         def failed(failure: Any) -> None:
-            connection.pending_requests -= 1
             self._fail(connection, frame, failure.value)
 
         deferred = Deferred.fromCoroutine(_awaited(work))
-        deferred.addCallbacks(done, failed)
+        deferred.addBoth(over)
+        deferred.addCallback(lambda result: self._answer(connection, frame, result))
+        deferred.addErrback(failed)
         deferred.addErrback(lambda failure: self.log.failure("while answering", failure))
 
     def _answer(self, connection: Connection, frame: RequestFrame, result: Any) -> None:
-        if isinstance(result, Twice):
+        """Send what a handler returned, now or when it is there."""
+        if type(result) is bytes:
+            connection.respond(response(frame.id, result))
+        elif inspect.iscoroutine(result) or isinstance(result, Deferred):
+            self._spawn(connection, frame, result)
+        elif isinstance(result, Twice):
             connection.respond(response(frame.id, encode(result.first)))
             self._spawn(connection, frame, result.final)
         else:
-            payload = result if type(result) is bytes else encode(result)
-            connection.respond(response(frame.id, payload))
+            connection.respond(response(frame.id, encode(result)))
 
-    def _fail(self, connection: Connection, frame: RequestFrame, problem: Exception) -> None:
+    def _fail(self, connection: Connection, frame: RequestFrame, problem: BaseException) -> None:
         if isinstance(problem, StoreBusy):
             problem = unavailable("the store is behind, try again", retryable=True)
         if not isinstance(problem, RequestError):

@@ -262,6 +262,7 @@ class ApiProtocol(WebSocketServerProtocol):
         self._stop_timer()
         if self.connection is not None:
             self.transport.unregisterProducer()
+            self.gateway_log.info("{conn}: closing: {why}", conn=self.conn_id, why=reason)
         # Not `sendClose`: Autobahn keeps codes such as 1008 from applications.
         self.sendCloseFrame(code=code, reasonUtf8=reason[:120].encode(), isReply=False)
         self._timer = self.edge.reactor.callLater(LINGER_SECONDS, self._cut_off)
@@ -333,6 +334,7 @@ class ApiFactory(WebSocketServerFactory):
             maxMessagePayloadSize=PRE_AUTH_FRAME,
             openHandshakeTimeout=HANDSHAKE_SECONDS,
             closeHandshakeTimeout=2,
+            failByDrop=False,  # say by a close code what was wrong
             tcpNoDelay=True,
             autoPingInterval=PING_SECONDS,
             autoPingTimeout=PONG_SECONDS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from clawgw.protocol import agents, chat, connect, devices, sessions, system
+from clawgw.protocol import agents, approvals, chat, connect, devices, sessions, system
 from clawgw.protocol.base import AnyParams, NoParams
 
 
@@ -55,6 +55,19 @@ def method_types() -> dict[str, MethodTypes]:
         "device.pair.reject": of(devices.PairDecisionParams, devices.PairRejected),
         "device.token.rotate": of(devices.TokenRotateParams, devices.TokenRotated),
         "device.token.revoke": of(devices.TokenRevokeParams, devices.TokenRevoked),
+        "exec.approvals.get": of(NoParams, approvals.PolicySnapshot),
+        "exec.approvals.set": of(approvals.PolicySetParams, approvals.PolicySnapshot),
+        "exec.approvals.node.get": of(approvals.NodePolicyGetParams, approvals.NodePolicy),
+        "exec.approvals.node.set": of(approvals.NodePolicySetParams, approvals.NodePolicy),
+        "exec.approval.request": of(
+            approvals.ApprovalRequestParams,
+            approvals.ApprovalResult,
+            (approvals.ApprovalAccepted,),
+        ),
+        "exec.approval.resolve": of(approvals.ApprovalResolveParams, approvals.ApprovalOk),
+        "exec.approval.get": of(approvals.ApprovalIdParams, approvals.ApprovalView),
+        "exec.approval.list": of(AnyParams, list[approvals.ApprovalRequested]),
+        "exec.approval.waitDecision": of(approvals.ApprovalWaitParams, approvals.ApprovalResult),
     }
 
 
@@ -72,4 +85,6 @@ def event_types() -> dict[str, Any]:
         "sessions.changed": sessions.SessionsChangedEvent,
         "device.pair.requested": devices.PairRequest,
         "device.pair.resolved": devices.PairResolvedEvent,
+        "exec.approval.requested": approvals.ApprovalRequested,
+        "exec.approval.resolved": approvals.ApprovalResolved,
     }

@@ -1,8 +1,8 @@
 """A whole Gateway in memory: the real service with a clock for time and buffers for sockets.
 
 `MemoryGateway` starts `GatewayService` on a reactor that does nothing by itself; its store is the
-real schema in memory. `Browser` and `Client` are peers on the other end of such a "socket": they
-send bytes and read what was written, frame by frame.
+real schema in memory. A `Peer` is the other end of such a "socket" and sends bytes; a `Client` has
+upgraded it to a WebSocket and reads what was written, frame by frame.
 """
 
 from __future__ import annotations
@@ -191,13 +191,14 @@ class MemoryGateway:
         self.service = GatewayService(self.reactor, plan, StateLock(plan.state_dir), None)
         self.service.privilegedStartService()
         self.store: Any = self.service.database
+        self.clients: list[Client] = []
         self._case = case
+        self._stopped = False
         case.addCleanup(self._stop)
 
     def _stop(self) -> None:
-        if self.service._ready:
-            self.service.startService if self.service.running else None
-            self._case.successResultOf(self.service.stopService())
+        if not self._stopped:
+            self.stop()
 
     def start(self) -> MemoryGateway:
         """Be ready."""
@@ -206,12 +207,17 @@ class MemoryGateway:
 
     def stop(self) -> None:
         """As SIGTERM does."""
+        self._stopped = True
         self._case.successResultOf(self.service.stopService())
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, in steps small enough for timers that set timers."""
+        """Let time pass, in steps small enough for timers that set timers; clients read on."""
         steps = max(1, round(seconds / 0.1))
-        self.reactor.pump([seconds / steps] * steps)
+        for step in range(steps):
+            self.reactor.advance(seconds / steps)
+            if step % 100 == 99:
+                for client in self.clients:
+                    client.read()
 
     def connect(self, **how: Any) -> Client:
         """A client that was let in; see `Client.connect`."""
@@ -245,8 +251,8 @@ class MemoryTransport(StringTransport):
         self._end(ConnectionAborted())
 
     def unregisterProducer(self) -> None:
-        """See `IConsumer`."""
-        super().unregisterProducer()
+        """See `IConsumer`; unlike `StringTransport`, real ones may be told twice."""
+        self.producer = self.streaming = None
         if self.disconnecting:
             self._end(ConnectionDone())
 
@@ -264,7 +270,10 @@ class Peer:
         factory = gateway.reactor.tcpServers[0][1]
         self.protocol = factory.buildProtocol(IPv4Address("TCP", address, 54321))
         self.transport = MemoryTransport(gateway.reactor, self.protocol, address)
-        self.protocol.makeConnection(self.transport)
+        if self.protocol is None:
+            self.transport.lost = True
+        else:
+            self.protocol.makeConnection(self.transport)
 
     @property
     def is_cut(self) -> bool:
@@ -292,7 +301,13 @@ class Peer:
 
 
 class Client(Peer):
-    """A WebSocket client. `received` keeps every text frame, `closed` code and reason."""
+    """A WebSocket client.
+
+    Attributes:
+        received: every text frame so far.
+        closed: code and reason of a close frame.
+        replies: whether it answers pings and closes.
+    """
 
     def __init__(
         self,
@@ -304,6 +319,8 @@ class Client(Peer):
         super().__init__(gateway, address)
         self.received: list[dict[str, Any]] = []
         self.closed: tuple[int, str] | None = None
+        self.replies = True
+        gateway.clients.append(self)
         self._last_id = 0
         lines = (
             "GET / HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade",
@@ -322,20 +339,23 @@ class Client(Peer):
                 self.received.append(message.json)
             elif message.opcode == CLOSE:
                 self.closed = (message.close_code, message.close_reason)
-                # A client that is asked to close says yes.
-                self.send_bytes(client_frame(message.payload, CLOSE))
+                self._reply(message.payload, CLOSE)
             else:
-                self.send_bytes(client_frame(message.payload, PONG))
+                self._reply(message.payload, PONG)
+
+    def _reply(self, payload: bytes, opcode: int) -> None:
+        if self.replies:
+            self.send_bytes(client_frame(payload, opcode))
 
     def read(self) -> list[dict[str, Any]]:
         """Every text frame so far."""
         self._take(self.receive_bytes())
         return self.received
 
-    def send(self, frame: Any, **how: Any) -> None:
+    def send(self, frame: Any, opcode: int = TEXT, *, fin: bool = True) -> None:
         """One message: bytes as they are, anything else as JSON."""
         payload = frame if isinstance(frame, bytes) else json.dumps(frame).encode()
-        self.send_bytes(client_frame(payload, **how))
+        self.send_bytes(client_frame(payload, opcode, fin=fin))
         self.read()
 
     @property
@@ -345,7 +365,11 @@ class Client(Peer):
         nonce: str = challenge["payload"]["nonce"]
         return nonce
 
-    def connect(
+    def connect(self, device: Device | None = None, **how: Any) -> dict[str, Any]:
+        """Send `connect`, see `connect_params`; returns the response."""
+        return self.request("connect", self.connect_params(device, **how))
+
+    def connect_params(
         self,
         device: Device | None = None,
         *,
@@ -356,8 +380,8 @@ class Client(Peer):
         caps: Sequence[str] = (),
         device_token: str | None = None,
         client: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """Send `connect`, signed by the device if there is one; returns the response."""
+    ) -> Any:
+        """The parameters of `connect`, signed by the device if there is one."""
         auth: dict[str, Any] = {}
         if token is not None:
             auth["token"] = token
@@ -377,7 +401,7 @@ class Client(Peer):
         else:
             signed_at = self.gateway.reactor.now_ms()
             params = device.connect(nonce=self.nonce, signed_at_ms=signed_at, **wanted)
-        return self.request("connect", msgspec.to_builtins(params))
+        return msgspec.to_builtins(params)
 
     def request(self, method: str, params: Any = None) -> dict[str, Any]:
         """Ask; returns the response, which must be there at once."""

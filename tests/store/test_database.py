@@ -48,7 +48,7 @@ class StoreTestCase(TestCase):
     def setUp(self) -> None:
         from twisted.internet import reactor
 
-        self.directory = Path(self.mktemp())
+        self.directory = Path(self.mktemp()).absolute()
         self.directory.mkdir()
         self.path = self.directory / "store.sqlite"
         self.pool = ThreadPool(0, 2)

@@ -87,8 +87,16 @@ def client_frame(payload: bytes, opcode: int = TEXT, *, fin: bool = True) -> byt
 class Socket:
     """An open WebSocket: frames out, frames in."""
 
-    def __init__(self, port: int, *, tls: bool = False, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        tls: bool = False,
+        receive_buffer: int | None = None,
+        source: str = "127.0.0.1",
+    ) -> None:
         plain = socket.socket()
+        plain.bind((source, 0))
         if receive_buffer is not None:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         plain.settimeout(TIMEOUT)
