@@ -25,7 +25,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -109,8 +109,18 @@ def _prepare_context(options: CertificateOptions, settings: TlsSettings, cert_pa
             f"OpenSSL does not accept the certificate {cert_path} or its key "
             f"({_openssl_reason(error)}); make a new pair, for example with an ECDSA P-256 key."
         ) from error
+    context.set_alpn_select_callback(_speak_http_1)
     if pins is not None:
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _pinned_client(pins))
+
+
+def _speak_http_1(_: SSL.Connection, offered: list[bytes]) -> Any:
+    """Choose HTTP/1.1 of what a browser offers (ALPN, RFC 7301); without it, choose nothing.
+
+    Twisted's own choice of nothing is one that newer OpenSSL bindings take for an error, and then
+    no browser gets in.
+    """
+    return b"http/1.1" if b"http/1.1" in offered else SSL.NO_OVERLAPPING_PROTOCOLS
 
 
 def _client_pins(settings: TlsSettings) -> frozenset[str] | None:

@@ -127,41 +127,56 @@ class SessionBook:
         )
 
     def row(
-        self, session: Session, *, titles: bool = False, previews: bool = False
+        self, session: Session, *, version: int = 4, titles: bool = False, previews: bool = False
     ) -> wire.SessionRow:
-        """A session as a list shows it."""
-        choice = session.settings.get("model")
-        model = self._model_of(session.agent_id, choice)
+        """A session as a list shows it.
+
+        Lists are long, so what goes without saying is left out: zeros, "no", and the model that
+        the answer's `defaults` name. Version 3 clients know fewer fields.
+        """
+        new = version >= 4
         running = session.key in self._active()
-        kind = chat_type(session.key)
+        total = session.input_tokens + session.output_tokens
+        kind: Any = chat_type(session.key)
+        status: Any = "running" if running else session.status
         return wire.SessionRow(
             key=session.key,
-            kind="group" if kind == "channel" else kind,  # type: ignore[arg-type]
-            chat_type=kind,  # type: ignore[arg-type]
-            agent_id=session.agent_id,
-            is_main=True if self.keys.is_main(session.key) else UNSET,
+            kind="group" if kind == "channel" else kind,
+            chat_type=kind,
+            agent_id=session.agent_id if new else UNSET,
+            is_main=True if new and self.keys.is_main(session.key) else UNSET,
             session_id=session.session_id,
             updated_at=session.updated_at,
-            created_at=session.created_at,
-            last_interaction_at=session.interacted_at or UNSET,
+            created_at=session.created_at if new else UNSET,
+            last_interaction_at=(session.interacted_at or UNSET) if new else UNSET,
             label=session.label or UNSET,
             derived_title=(session.title or UNSET) if titles else UNSET,
             last_message_preview=(session.preview or UNSET) if previews else UNSET,
             last_channel=session.channel or UNSET,
-            status="running" if running else _status(session),  # type: ignore[arg-type]
-            has_active_run=running,
-            aborted_last_run=session.aborted,
+            status=(status or UNSET) if new else UNSET,
+            has_active_run=True if new and running else UNSET,
+            system_sent=True if session.message_count else UNSET,
+            aborted_last_run=True if session.aborted else UNSET,
             archived=True if session.archived else UNSET,
             pinned=session.settings.get("pinned", UNSET),
             thinking_level=session.settings.get("thinkingLevel", UNSET),
-            input_tokens=session.input_tokens,
-            output_tokens=session.output_tokens,
-            total_tokens=session.input_tokens + session.output_tokens,
-            context_tokens=model.context_tokens or UNSET,
-            model_provider=model.provider or UNSET,
-            model=model.model or UNSET,
+            input_tokens=session.input_tokens or UNSET,
+            output_tokens=session.output_tokens or UNSET,
+            total_tokens=total or UNSET,
             spawned_by=session.spawned_by or UNSET,
+            **self._row_model(session),
         )
+
+    def _row_model(self, session: Session) -> dict[str, Any]:
+        """The model of a session, where it is not the one in `defaults`."""
+        model = self._model_of(session.agent_id, session.settings.get("model"))
+        if model == self._model_of(self.keys.default_agent, None):
+            return {}
+        return {
+            "model_provider": model.provider or UNSET,
+            "model": model.model or UNSET,
+            "context_tokens": model.context_tokens or UNSET,
+        }
 
     def entry(self, session: Session) -> dict[str, Any]:
         """A session as `sessions.patch` and `sessions.reset` answer it."""
@@ -346,10 +361,6 @@ def _patched_settings(settings: dict[str, Any], params: wire.SessionsPatchParams
         else:
             new[wire_name] = to_builtins(value)
     return new
-
-
-def _status(session: Session) -> str | Any:
-    return session.status or UNSET
 
 
 def _check_expected(session: Session, expected_id: str | None) -> None:

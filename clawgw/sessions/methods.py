@@ -285,7 +285,8 @@ class SessionMethods:
         previews = given(params.include_last_message, False)
         more = len(found) > limit
         rows = [
-            self.book.row(session, titles=titles, previews=previews) for session in found[:limit]
+            self.book.row(session, version=caller.version, titles=titles, previews=previews)
+            for session in found[:limit]
         ]
         new = caller.version >= 4
         return wire.SessionsList(

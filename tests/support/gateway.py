@@ -57,7 +57,7 @@ class GatewayProcess:
         args: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
     ) -> None:
-        self.state_dir = Path(state_dir)
+        self.state_dir = Path(state_dir).absolute()
         self.token = token
         self.port = free_port()
         self.args = args
