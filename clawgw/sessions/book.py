@@ -266,7 +266,8 @@ class SessionBook:
         def change(connection: Connection) -> tuple[Session, bool]:
             now = self._now_ms()
             existed = table.get(connection, key) is not None
-            self.ensure(connection, key, agent_id, now)
+            old = self.ensure(connection, key, agent_id, now)
+            message_table.delete_transcript(connection, old.session_id)
             table.update(
                 connection, key, session_id=str(uuid.uuid4()), updated_at=now, title=None,
                 preview=None, status=None, last_run_id=None, aborted=0, message_count=0,

@@ -9,6 +9,7 @@ confused program would lock everybody out, the wait is kept short.
 
 from __future__ import annotations
 
+import ipaddress
 from typing import NamedTuple
 
 LOOPBACK_MAX_DELAY_MS = 5_000
@@ -29,6 +30,17 @@ class _Record(NamedTuple):
     blocked_until_ms: int
 
 
+def _owner(address: str) -> str:
+    """Who has an address: of IPv6 everybody has a network of 64 bits, and moves freely in it."""
+    try:
+        parsed = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None or parsed.is_loopback:
+        return str(parsed.ipv4_mapped or parsed)
+    return str(ipaddress.IPv6Network((parsed, 64), strict=False))
+
+
 class AuthBackoff:
     """Failures by address. Bounded: the addresses heard of longest ago are forgotten first."""
 
@@ -38,22 +50,23 @@ class AuthBackoff:
 
     def wait_ms(self, address: str, now_ms: int) -> int:
         """How long this address is not listened to, from now; 0 if it is."""
-        record = self._records.get(address)
+        record = self._records.get(_owner(address))
         return max(0, record.blocked_until_ms - now_ms) if record else 0
 
     def failed(self, address: str, now_ms: int, *, loopback: bool = False) -> None:
         """Count a failure."""
-        old = self._records.pop(address, None)
+        owner = _owner(address)
+        old = self._records.pop(owner, None)
         recent = old is not None and now_ms - old.last_ms < self._memory_ms(old)
         failures = (old.failures if old and recent else 0) + 1
         delay = self._delay_ms(failures, loopback)
-        self._records[address] = _Record(failures, now_ms, now_ms + delay)
+        self._records[owner] = _Record(failures, now_ms, now_ms + delay)
         if len(self._records) > MAX_ADDRESSES:
             del self._records[next(iter(self._records))]
 
     def succeeded(self, address: str) -> None:
         """A right credential ends the counting."""
-        self._records.pop(address, None)
+        self._records.pop(_owner(address), None)
 
     def _memory_ms(self, record: _Record) -> int:
         return self._policy.window_ms + max(0, record.blocked_until_ms - record.last_ms)

@@ -230,19 +230,20 @@ class FullDisk(RetriesCase):
         missing = self.client.request("chat.history", {"sessionKey": refused["sessionKey"]})
         self.assertEqual(missing["messages"], [])
 
-    def test_a_turn_whose_end_cannot_be_written_does_not_hang(self) -> None:
+    def test_a_turn_is_over_when_that_can_be_written(self) -> None:
         params = self.params("SLOW")
         request = self.client.post("agent", params)
         self.client.result(request)
         self.client.event("chat", lambda chat: chat["state"] == "delta")
         self.limit(1)
         self.client.post("chat.abort", {"sessionKey": "main"})
-        answer = self.client.answer(request)
-        self.assertFalse(answer["ok"])
-        self.assertEqual(answer["error"]["code"], "UNAVAILABLE")
+        wait = {"runId": params["idempotencyKey"], "timeoutMs": 500}
+        self.assertEqual(self.client.request("agent.wait", wait)["status"], "timeout")
         self.limit(resource.RLIM_INFINITY)
+        self.assertEqual(self.client.result(request)["summary"], "aborted")
         after = self.client.request("chat.send", self.params("hello"))["runId"]
         self.assertEqual(self.end_of(after)["state"], "final")
+        self.assertEqual(self.said("user"), ["SLOW", "hello"])
 
     def check_kept(self, sessions: list[str]) -> None:
         """Every one of these sessions has its message, once, and its run has ended."""

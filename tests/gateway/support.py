@@ -81,7 +81,7 @@ def read_frames(data: bytes) -> list[Message]:
     """Unmasked WebSocket frames as RFC 6455, section 5.2, says; none may be incomplete."""
     found = []
     while data:
-        assert data[0] & 0x80 and not data[0] & 0x70, f"fragment or reserved bits: {data[0]:#x}"
+        assert data[0] & 0xF0 == 0x80, f"a fragment, or reserved bits: {data[0]:#x}"
         size, start = data[1], 2
         assert size < 128, "a server does not mask"
         if size == 126:

@@ -103,7 +103,8 @@ class AudienceTests(BroadcastTestCase):
         self.broadcaster.remove(self.connections["two"])
         self.broadcaster.publish("tick", 1)
         self.assertEqual((self.heard("one"), self.heard("two")), ([1], []))
-        self.assertEqual((len(self.broadcaster), [*self.broadcaster][0].conn_id), (1, "one"))
+        self.assertEqual([one.conn_id for one in self.broadcaster], ["one"])
+        self.assertEqual(len(self.broadcaster), 1)
         self.assertFalse(self.broadcaster.has_device("device"))
 
     def test_somebody_leaves_while_an_event_goes_out(self) -> None:
@@ -202,4 +203,4 @@ class EditionTests(BroadcastTestCase):
     def test_every_rule_has_a_type(self) -> None:
         from clawgw.protocol.catalog import event_types
 
-        self.assertEqual(set(RULES), set(event_types()))
+        self.assertLessEqual(set(RULES), set(event_types()))

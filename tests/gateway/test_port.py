@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
@@ -11,6 +12,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from clawgw.gateway.admission import AdmissionCount
 from clawgw.gateway.port import SharedPortFactory, is_websocket_upgrade
 
 PAGE = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -179,3 +181,36 @@ class PortTests(SynchronousTestCase):
         self.assertEqual((self.api.running, self.site.running), (1, 1))
         self.factory.doStop()
         self.assertEqual((self.api.running, self.site.running), (0, 0))
+
+
+class CrowdTests(SynchronousTestCase):
+    """How many connections may be here at once."""
+
+    def setUp(self) -> None:
+        self.api, self.site = Side(), Side()
+        self.factory = SharedPortFactory(Clock(), self.api, self.site, AdmissionCount(3, 2))
+
+    def connect(self, address: str) -> Any:
+        protocol: Any = self.factory.buildProtocol(IPv4Address("TCP", address, 1))
+        if protocol is not None:
+            protocol.makeConnection(StringTransport())
+        return protocol
+
+    def test_by_address_and_in_all(self) -> None:
+        first = self.connect("192.0.2.1")
+        self.assertIsNotNone(self.connect("192.0.2.1"))
+        self.assertIsNone(self.connect("192.0.2.1"))
+        self.assertIsNotNone(self.connect("192.0.2.2"))
+        self.assertIsNone(self.connect("192.0.2.3"))
+        first.connectionLost(Failure(ConnectionDone()))
+        self.assertIsNotNone(self.connect("192.0.2.3"))
+
+    def test_a_page_counts_and_a_websocket_does_not(self) -> None:
+        self.connect("192.0.2.1").dataReceived(PAGE)
+        upgraded = self.connect("192.0.2.1")
+        self.assertIsNone(self.connect("192.0.2.1"))
+        upgraded.dataReceived(UPGRADE)
+        self.assertIsNotNone(self.connect("192.0.2.1"))
+        self.assertIsNone(self.connect("192.0.2.1"))
+        upgraded.connectionLost(Failure(ConnectionDone()))
+        self.assertIsNone(self.connect("192.0.2.1"), "it is not counted down twice")

@@ -28,12 +28,17 @@ def scripted_agents(**env: str) -> dict[str, Any]:
 
 
 def free_port() -> int:
-    """A TCP port nobody has right now."""
+    """A TCP port nobody has right now, below those that outgoing connections get."""
+    import random
     import socket
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
         return port
 
 

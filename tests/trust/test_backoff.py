@@ -39,6 +39,18 @@ class Waiting(SynchronousTestCase):
     def test_on_loopback_the_limit_is_short(self) -> None:
         self.assertEqual(self.fail_times(200, loopback=True), LOOPBACK_MAX_DELAY_MS)
 
+    def test_moving_within_a_network_is_no_way_out(self) -> None:
+        for number in range(8):
+            self.backoff.failed(f"2001:db8::{number:x}", self.now)
+        self.assertGreater(self.backoff.wait_ms("2001:db8::ffff", self.now), 0)
+        self.assertEqual(self.backoff.wait_ms("2001:db8:0:1::1", self.now), 0)
+
+    def test_an_address_in_ipv6_clothes_is_the_same_address(self) -> None:
+        for _ in range(8):
+            self.backoff.failed(f"::ffff:{HERE}", self.now)
+        self.assertGreater(self.backoff.wait_ms(HERE, self.now), 0)
+        self.assertEqual(self.backoff.wait_ms(THERE, self.now), 0)
+
     def test_it_passes(self) -> None:
         self.fail_times(5)
         self.assertEqual(self.backoff.wait_ms(HERE, self.now + 999), 1)

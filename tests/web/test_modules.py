@@ -403,7 +403,7 @@ class ModuleTests(BrowserTestCase):
         self.assertEqual(items, [plan, {"type": "text", "text": "Done."}])
 
     def test_approvals(self) -> None:
-        """A question shows its command as text, goes when it is decided, and names a failure."""
+        """A question shows everything as text, names a failure, and says who decided."""
         result = self.browser.module(
             "/approvals.js",
             """
@@ -413,28 +413,62 @@ class ModuleTests(BrowserTestCase):
             const cards = new m.Approvals(node, async (id, decision) => {
                 decided.push([id, decision]);
                 if (fail) throw new Error('no such approval');
-            });
-            const request = {command: 'rm -rf <b>build</b>', cwd: '/srv', host: 'gateway'};
-            cards.ask({id: 'a', request, expiresAtMs: Date.now() + 60000});
-            cards.ask({id: 'a', request, expiresAtMs: Date.now() + 60000});
-            cards.ask({id: 'late', request, expiresAtMs: Date.now() - 1});
+            }, 50);
+            const request = {command: 'rm -rf <b>build</b>', cwd: '/srv', host: 'gateway',
+                agentId: 'main', sessionKey: 'agent:main:main', warningText: '<i>careful</i>',
+                allowedDecisions: ['allow-once', 'deny']};
+            const expiresAtMs = Date.now() + 60000;
+            cards.ask({id: 'a', request, expiresAtMs});
+            cards.ask({id: 'a', request, expiresAtMs});
+            cards.ask({id: 'late', request, expiresAtMs: Date.now() - 60000});
             const text = node.querySelector('pre').textContent;
+            const facts = [...node.querySelectorAll('dd')].map((fact) => fact.textContent);
+            const labels = [...node.querySelectorAll('button')].map((b) => b.textContent);
+            const left = node.querySelector('[role=timer]').textContent;
             const press = async (label) => {
                 [...node.querySelectorAll('button')].find((b) => b.textContent === label).click();
                 await new Promise((resolve) => setTimeout(resolve, 0));
             };
+            const said = () => node.querySelector('[role=alert]').textContent;
             await press('Deny');
-            const complaint = node.querySelector('[role=alert]').textContent;
+            const complaint = said();
             const open = node.children.length;
             fail = false;
             await press('Allow once');
-            return {text, complaint, open, decided, left: node.children.length};
+            const own = said();
+            await new Promise((resolve) => setTimeout(resolve, 200));
+            const gone = node.children.length === 0;
+            const verdicts = [];
+            for (const verdict of [{decision: 'allow-always', resolvedBy: 'Anna', reason: 'user'},
+                {decision: 'deny', resolvedBy: null, reason: 'timeout'},
+                {decision: 'deny', resolvedBy: null, reason: 'gateway-restart'}]) {
+                cards.ask({id: 'b', request, expiresAtMs});
+                cards.decided({id: 'b', ...verdict});
+                cards.decided({id: 'b', decision: 'deny', resolvedBy: 'Bob'});
+                verdicts.push(said());
+                cards.clear();
+            }
+            return {text, facts, labels, left, complaint, open, own, gone, verdicts, decided,
+                markup: node.querySelectorAll('b, i').length};
             """,
         )
         self.assertEqual(result["text"], "rm -rf <b>build</b>")
+        self.assertEqual(result["facts"], ["/srv", "main", "agent:main:main"])
+        self.assertEqual(result["labels"], ["Deny", "Allow once"])
+        self.assertRegex(result["left"], r"^(1:00|0:5\d) left$")
         self.assertEqual(result["complaint"], "no such approval")
-        self.assertEqual((result["open"], result["left"]), (1, 0))
+        self.assertEqual((result["open"], result["gone"]), (1, True))
+        self.assertEqual(result["own"], "Allowed once by you.")
+        self.assertEqual(
+            result["verdicts"],
+            [
+                "Always allowed by Anna.",
+                "Denied: nobody decided in time.",
+                "Denied: the Gateway was restarted.",
+            ],
+        )
         self.assertEqual(result["decided"], [["a", "deny"], ["a", "allow-once"]])
+        self.assertEqual(result["markup"], 0)
 
     def test_device_key(self) -> None:
         """The key is made once, stays in the browser, and signs what the Gateway verifies."""
