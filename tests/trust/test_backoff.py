@@ -84,7 +84,7 @@ class Waiting(SynchronousTestCase):
         self.patch(backoff, "MAX_ADDRESSES", 100)
         self.fail_times(9)
         for number in range(1000):
-            self.backoff.failed(f"2001:db8::{number:x}", self.now)
+            self.backoff.failed(f"2001:db8:0:{number:x}::1", self.now)
             if number % 50 == 0:
                 self.backoff.failed(HERE, self.now)
         self.assertEqual(len(self.backoff._records), 100)
