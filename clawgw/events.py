@@ -6,6 +6,7 @@ event is encoded once, or once per protocol version where the versions differ.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from clawgw.protocol.frames import StateVersion
@@ -31,9 +32,21 @@ RULES: dict[str, EventRule] = {
     "sessions.changed": EventRule(scopes.READ, min_version=4),
     "device.pair.requested": EventRule(scopes.PAIRING),
     "device.pair.resolved": EventRule(scopes.PAIRING),
+    "node.pair.requested": EventRule(scopes.PAIRING),
+    "node.pair.resolved": EventRule(scopes.PAIRING),
+    "node.invoke.request": EventRule(None),  # to the node that is asked, and to nobody else
+    "node.invoke.cancel": EventRule(None, min_version=4),  # likewise
+    "node.hostStats": EventRule(scopes.READ, min_version=4),
     "exec.approval.requested": EventRule(scopes.APPROVALS),
     "exec.approval.resolved": EventRule(scopes.APPROVALS),
 }
+
+
+AUDIBLE_TO_TOOLS = frozenset({"shutdown"})
+"""What a tool of an agent hears. Everything else it asks for."""
+
+SendTo = Callable[[str, str, Any], bool]
+"""Sends an event to one connection: its id, the event's name, the payload. False: it is gone."""
 
 
 class EventSink(Protocol):

@@ -26,14 +26,24 @@ from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.usage import Options as UsageOptions
-from twisted.python.usage import UsageError
 
 from clawgw import __version__
 from clawgw import config as configuration
-from clawgw.agents.acp import AcpAgent, refuse_permission
+from clawgw.agents.acp import AcpAgent
+from clawgw.agents.between import SessionMail
 from clawgw.agents.methods import AgentMethods
+from clawgw.agents.prompts import Prompt
 from clawgw.agents.roster import Roster
 from clawgw.agents.runs import RunManager
+from clawgw.approvals.acp import AcpApprovals, AskingRun
+from clawgw.approvals.book import ApprovalBook
+from clawgw.approvals.desk import ApprovalDesk
+from clawgw.approvals.file import NAME as POLICY_NAME
+from clawgw.approvals.file import PolicyStore, search_path_of
+from clawgw.approvals.methods import ApprovalMethods
+from clawgw.canvas.host import CanvasHost
+from clawgw.canvas.methods import CanvasMethods
+from clawgw.canvas.root import CanvasRoot
 from clawgw.gateway.admission import AdmissionCount
 from clawgw.gateway.broadcast import Broadcaster
 from clawgw.gateway.connect_log import ConnectLog
@@ -46,14 +56,23 @@ from clawgw.gateway.site import load_pages, make_site
 from clawgw.gateway.websocket import ApiFactory, Edge
 from clawgw.health import HealthService
 from clawgw.lock import AlreadyRunning, StateLock, listener_pid
+from clawgw.mcp.servers import Endpoint, ToolServers, missing_packages
 from clawgw.methods import MethodTable
+from clawgw.nodes.book import NodeBook
+from clawgw.nodes.events import NodeEvents, Speech
+from clawgw.nodes.invoke import Invocations
+from clawgw.nodes.methods import NodeMethods
+from clawgw.nodes.pairing import NodePairing
+from clawgw.nodes.policy import CommandPolicy
+from clawgw.nodes.registry import NodeRegistry
 from clawgw.presence import Presence
 from clawgw.protocol.connect import SessionDefaults
 from clawgw.protocol.frames import StateVersion
 from clawgw.protocol.system import PresenceEvent, ShutdownEvent, TickEvent
 from clawgw.sessions.book import SessionBook
-from clawgw.sessions.keys import SessionKeys
+from clawgw.sessions.keys import SessionKeys, SessionName
 from clawgw.sessions.methods import ChatMethods, SessionMethods
+from clawgw.store import approvals as approval_table
 from clawgw.store import idempotency as idempotency_table
 from clawgw.store import runs as run_table
 from clawgw.store.database import Connection as StoreConnection
@@ -64,11 +83,16 @@ from clawgw.trust.connect import Secrets
 from clawgw.trust.devices import DeviceRegistry
 from clawgw.trust.methods import DeviceMethods
 from clawgw.trust.peers import PeerPolicy, is_loopback
+from clawgw.trust.session_tokens import BoundSession, SessionTokens
 from clawgw.trust.tokens import TokenMint, load_token_key
+from clawgw.trust.tools import ToolRules
 
 STORE_NAME = "clawgw.sqlite"
 TOKEN_KEY_NAME = "device-token.key"  # noqa: S105 - a file name
+CANVAS_KEY_NAME = "canvas.key"
+CANVAS_PORT_OFFSET = 4
 SHUTDOWN_SECONDS = 5.0
+FAREWELL_SECONDS = 1.0
 PRESENCE_GATHER_SECONDS = 0.05
 HEALTH_SECONDS = 60.0
 PRUNE_SECONDS = 3600.0
@@ -106,6 +130,20 @@ class Plan:
     secrets: Secrets
     secret_source: str
     environ: Mapping[str, str] = field(repr=False)  # it may hold secrets
+
+    @property
+    def canvas_port(self) -> int:
+        """The configured port; else the Gateway's and four, as stock apps expect."""
+        port = self.config.canvas.port
+        if port is not None:
+            return port
+        return min(self.port + CANVAS_PORT_OFFSET, 65535) if self.port else 0
+
+    @property
+    def canvas_root(self) -> Path:
+        """The directory of the canvas."""
+        root = self.config.canvas.root
+        return Path(root).expanduser() if root else self.state_dir / "canvas"
 
     @property
     def exposed(self) -> bool:
@@ -212,27 +250,37 @@ def _check_exposure(plan: Plan) -> None:
         )
 
 
-def _check_port(plan: Plan) -> None:
-    """Find out now, while there is a terminal, whether the port is free."""
-    if plan.port == 0:
+def _check_ports(plan: Plan) -> None:
+    """Find out now, while there is a terminal, whether the ports are free."""
+    _check_free(plan, plan.port, "give this Gateway another --port")
+    if plan.config.canvas.enabled and plan.config.canvas.port is not None:
+        if plan.canvas_port == plan.port != 0:
+            raise configuration.ConfigError(
+                "canvas.port: is the Gateway's own; the canvas is another origin on purpose"
+            )
+        _check_free(plan, plan.canvas_port, "choose another canvas.port")
+
+
+def _check_free(plan: Plan, port: int, remedy: str) -> None:
+    if port == 0:
         return
     address = plan.addresses[0]
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((address, plan.port))
+            probe.bind((address, port))
         except OSError as problem:
             if problem.errno != errno.EADDRINUSE:
                 raise configuration.ConfigError(
-                    f"cannot listen on {address} port {plan.port}: {problem.strerror}; choose "
-                    "another --bind or --port"
+                    f"cannot listen on {address} port {port}: {problem.strerror}; choose "
+                    "another --bind or port"
                 ) from None
-            pid = listener_pid(plan.port)
+            pid = listener_pid(port)
             holder = f"pid {pid}" if pid else "another program"
             raise AlreadyRunning(
-                f"port {plan.port} on {address} is taken by {holder} ({problem.strerror}); stop "
-                "it first, or give this Gateway another --port"
+                f"port {port} on {address} is taken by {holder} ({problem.strerror}); stop "
+                f"it first, or {remedy}"
             ) from None
 
 
@@ -240,7 +288,8 @@ def makeService(options: Mapping[str, Any]) -> Service:
     """The Gateway as a service; called by twistd.
 
     Raises:
-        UsageError: it cannot be started; one sentence says why.
+        SystemExit: it cannot be started; one sentence says why. Of a `UsageError`, twistd would
+            print the traceback.
     """
     from twisted.internet import reactor
 
@@ -251,18 +300,13 @@ def makeService(options: Mapping[str, Any]) -> Service:
         plan = make_plan(options, dict(os.environ))
         configuration.ensure_state_dir(plan.state_dir)
         lock = StateLock(plan.state_dir)
-        _check_port(plan)
+        _check_ports(plan)
         check_store(plan.state_dir / STORE_NAME)
+        load_token_key(plan.state_dir / TOKEN_KEY_NAME)
         settings = plan.config.gateway.tls
         tls = load_server_tls(settings, plan.state_dir) if settings.enabled else None
-    except (
-        configuration.ConfigError,
-        AlreadyRunning,
-        TlsConfigurationError,
-        StoreError,
-        OSError,
-    ) as problem:
-        raise UsageError(str(problem)) from None
+    except (AlreadyRunning, TlsConfigurationError, StoreError, ValueError, OSError) as problem:
+        raise SystemExit(f"clawgw: {problem}") from None
     cast(Any, reactor).callWhenRunning(_stop_cleanly_on_signals, reactor)
     return GatewayService(reactor, plan, lock, tls)
 
@@ -304,6 +348,7 @@ class GatewayService(Service):
         self._loops: list[LoopingCall] = []
         self._presence_call: Any = None
         self._ready = False
+        self._endpoint: Endpoint | None = None
 
     # Starting
 
@@ -312,6 +357,8 @@ class GatewayService(Service):
         super().privilegedStartService()  # type: ignore[no-untyped-call]
         self._wire()
         self._listen()
+        self._listen_for_tools()
+        self._listen_for_canvas()
 
     def startService(self) -> None:
         """Take up work that waited, start the clocks, say where we are."""
@@ -320,6 +367,8 @@ class GatewayService(Service):
         self._every(TICK_INTERVAL_MS / 1000, self._tick)
         self._every(HEALTH_SECONDS, self._publish_health)
         self._every(PRUNE_SECONDS, self._prune)
+        ended = Deferred.fromCoroutine(self.approvals.recover())
+        ended.addErrback(lambda failure: self.log.failure("while ending old approvals", failure))
         done = self.runs.recover()
         done.addErrback(lambda failure: self.log.failure("while taking up waiting runs", failure))
         self._ready = True
@@ -337,9 +386,20 @@ class GatewayService(Service):
         roster = Roster(config, plan.state_dir, plan.environ)
         keys = SessionKeys(roster.default_id, roster.ids, config.session.main_key)
         defaults = config.agents.defaults
+        permits = self._wire_approvals(roster.default_id)
+        self.session_tokens = SessionTokens(self._cut_off_tools)
+        servers = self._tool_servers()
         self.agents = {
             agent_id: AcpAgent(
-                reactor, roster.spec(agent_id), defaults.idle_seconds, refuse_permission
+                reactor,
+                roster.spec(agent_id),
+                defaults.idle_seconds,
+                permits.of(
+                    agent_id,
+                    roster.spec(agent_id).workspace,
+                    search_path_of(roster.spec(agent_id).env),
+                ),
+                servers,
             )
             for agent_id in roster.ids
         }
@@ -370,13 +430,19 @@ class GatewayService(Service):
         )
         table = MethodTable()
         SystemMethods(health, presence, events, now_ms).register(table)
-        AgentMethods(roster, runs, book, self._in_thread).register(table)
+        mail = SessionMail(runs.in_flight)
+        AgentMethods(roster, runs, book, self._in_thread, mail).register(table)
         ChatMethods(database, book, runs, events, self._in_thread, now_ms).register(table)
         SessionMethods(database, book, runs, self._forget_agent_session, now_ms).register(table)
         self.device_methods = DeviceMethods(
             devices, events, events.has_device, self._disconnect, now_ms
         )
         self.device_methods.register(table)
+        canvas = self.canvas = self._make_canvas(database, runs, keys)
+        if canvas is not None:
+            CanvasMethods(canvas, keys, self._in_thread).register(table)
+        self.approval_methods.register(table)
+        self._wire_nodes(devices, table)
 
         limits = config.gateway.auth.rate_limit
         gatekeeper = Gatekeeper(
@@ -385,6 +451,7 @@ class GatewayService(Service):
             AuthBackoff(BackoffPolicy(limits.max_attempts, limits.window_ms, limits.max_delay_ms)),
             events,
             now_ms,
+            self.session_tokens.find,
         )
         greeter = Greeter(
             server_version=__version__,
@@ -394,11 +461,13 @@ class GatewayService(Service):
             state_dir=str(plan.state_dir),
             auth_mode=plan.secrets.mode,
             methods=table.names,
+            methods_for=table.names_for,
             presence=presence.encoded,
             health=lambda _: health.encoded(),
             state_version=self._state_version,
             uptime_ms=health.uptime_ms,
             session_defaults=lambda version: _session_defaults(keys, roster, version),
+            canvas_url=lambda host: None if canvas is None else canvas.url_for(host),
         )
         self._edge = Edge(
             reactor=reactor,
@@ -414,9 +483,153 @@ class GatewayService(Service):
             in_thread=self._in_thread,
             connect_log=ConnectLog(reactor, self.log.info),
             on_arrival=self._arrived,
-            on_departure=presence.left,
+            on_departure=self._departed,
             now_ms=now_ms,
         )
+
+    def _wire_approvals(self, default_agent: str) -> AcpApprovals:
+        plan, events, now_ms = self._plan, self.broadcaster, self._now_ms
+        timeout_ms = plan.config.approvals.timeout_seconds * 1000
+        store = PolicyStore(plan.state_dir / POLICY_NAME, self._in_thread, Path("~").expanduser())
+        desk = ApprovalDesk(store, default_agent, search_path_of(plan.environ), now_ms)
+        desk.book = self.approvals = ApprovalBook(
+            self._reactor, self.database, events, desk.remember, now_ms
+        )
+        self.approval_methods = ApprovalMethods(store, desk, timeout_ms, self._can_be_asked)
+        return AcpApprovals(desk, self._asking_run, timeout_ms)
+
+    def _wire_nodes(self, devices: DeviceRegistry, table: MethodTable) -> None:
+        settings, events = self._plan.config.gateway.nodes, self.broadcaster
+        policy = CommandPolicy(
+            frozenset(settings.allow_commands), frozenset(settings.deny_commands)
+        )
+        book = NodeBook(self.database, self._now_ms)
+        pairing = NodePairing(book, events, self._now_ms)
+        registry = self.nodes = NodeRegistry(book, pairing, devices, policy, self._now_ms)
+        invocations = self.invocations = Invocations(
+            self._reactor, self.database, registry, events.send, self._now_ms
+        )
+        self.approval_methods.invoke_node = invocations.run
+        node_events = NodeEvents(book, events, self._say, self._now_ms)
+        NodeMethods(
+            registry, pairing, invocations, node_events, events.send, self._now_ms
+        ).register(table)
+
+    async def _say(self, speech: Speech) -> None:
+        """Somebody speaks to the agent through a node."""
+        name = self.runs.book.keys.parse(speech.session_key)
+        prompt = Prompt(speech.text, thinking=speech.thinking, timeout_ms=speech.timeout_ms)
+        await self.runs.accept(
+            "node.event", speech.text, name, speech.session_key, prompt, speech.key
+        )
+
+    def _asking_run(self, agent_id: str, agent_session: str) -> AskingRun | None:
+        found = self.runs.asking(agent_id, agent_session)
+        if found is None:
+            return None
+        run, over = found
+        return AskingRun(run.run_id, run.session_key, over)
+
+    def _can_be_asked(self, asker: str) -> bool:
+        return any(
+            connection.conn_id != asker and "exec.approval.requested" in connection.audible
+            for connection in self.broadcaster
+        )
+
+    def _make_canvas(
+        self, database: SqliteDatabase, runs: RunManager, keys: SessionKeys
+    ) -> CanvasHost | None:
+        plan = self._plan
+        settings = plan.config.canvas
+        if not settings.enabled:
+            return None
+        root = CanvasRoot(plan.canvas_root)
+        root.prepare()
+        return CanvasHost(
+            self._reactor,
+            root=root,
+            key=load_token_key(plan.state_dir / CANVAS_KEY_NAME),
+            lifetime_ms=settings.link_hours * 3_600_000,
+            database=database,
+            runs=runs,
+            keys=keys,
+            # Without the API's allowed origins: pages of other sites have no business here.
+            peer_policy=PeerPolicy(
+                plan.config.gateway.trusted_proxies, host_names=(socket.gethostname(),)
+            ),
+            in_thread=self._in_thread,
+            now_ms=self._now_ms,
+            live_reload=settings.live_reload,
+            secure=self._tls is not None,
+        )
+
+    def _tool_servers(self) -> ToolServers:
+        settings = self._plan.config
+        own = {agent.id: agent.tools for agent in settings.agents.list}
+        shared = ToolRules(settings.tools.allow, settings.tools.deny)
+
+        def rules(agent_id: str) -> tuple[ToolRules, ...]:
+            mine = own.get(agent_id)
+            return (shared,) if mine is None else (shared, ToolRules(mine.allow, mine.deny))
+
+        def session_of(session_id: str) -> SessionName | None:
+            found = self.runs.book.get_by_id(session_id)
+            return None if found is None else SessionName(found.key, found.agent_id)
+
+        return ToolServers(
+            self.session_tokens,
+            lambda: self._endpoint,
+            session_of,
+            rules,
+            settings.tools.sessions.visibility,
+            self._plan.environ,
+        )
+
+    def _listen_for_tools(self) -> None:
+        """Where agents' tools come in: the Gateway's own port, if this host's loopback leads there.
+
+        Where it does not, or asks for client certificates, there is another on loopback, which
+        lets nobody in but them.
+        """
+        missing = missing_packages()
+        if missing:
+            self.log.info(
+                "Agents get no tools of the Gateway: {what} is not installed (clawgw[agent])",
+                what=" and ".join(missing),
+            )
+            return
+        plan = self._plan
+        near = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}  # noqa: S104
+        host = near.get(plan.addresses[0], plan.addresses[0])
+        pinned = self._tls is not None and plan.config.gateway.tls.client_auth == "pinned"
+        if is_loopback(host) and not pinned:
+            scheme, pin = ("wss", self._tls.fingerprint) if self._tls else ("ws", None)
+            self._endpoint = Endpoint(f"{scheme}://{host}:{self.port}", pin)
+            return
+        api = ApiFactory(self._edge, AdmissionCount(), tools_only=True)
+        port = self._reactor.listenTCP(0, api, backlog=BACKLOG, interface="127.0.0.1")
+        self._ports.append(port)
+        self._endpoint = Endpoint(f"ws://127.0.0.1:{port.getHost().port}")
+
+    def _listen_for_canvas(self) -> None:
+        """A port of its own; when the default one is taken the Gateway does without."""
+        canvas = self.canvas
+        if canvas is None:
+            return
+        factory = SharedPortFactory(self._reactor, canvas.pages, canvas.site)
+        port = self._plan.canvas_port
+        try:
+            ports = self._listen_everywhere(port, factory)
+        except CannotListenError as problem:
+            if self._plan.config.canvas.port is not None:
+                raise
+            canvas.problem = f"port {port} is taken; set canvas.port to a free one"
+            self.log.warn(
+                "No canvas: {why} ({what})", why=canvas.problem, what=str(problem.socketError)
+            )
+            return
+        self._ports.extend(ports)
+        canvas.serving(ports[0].getHost().port)
 
     def _listen(self) -> None:
         pages = load_pages() if self._plan.config.gateway.control_ui.enabled else {}
@@ -424,17 +637,27 @@ class GatewayService(Service):
         api = ApiFactory(self._edge, AdmissionCount(), secure=secure)
         site = make_site(self._reactor, pages, lambda: self._ready)
         factory = SharedPortFactory(self._reactor, api, site)
-        port = self._plan.port
-        for number, address in enumerate(self._plan.addresses):
+        ports = self._listen_everywhere(self._plan.port, factory)
+        self._ports.extend(ports)
+        self.port = ports[0].getHost().port
+
+    def _listen_everywhere(self, port: int, factory: SharedPortFactory) -> list[Any]:
+        """The same port on every address of the plan.
+
+        Raises:
+            CannotListenError: it is taken on the first of them.
+        """
+        ports: list[Any] = []
+        for address in self._plan.addresses:
             try:
                 listening = self._listen_on(address, port, factory)
             except CannotListenError:
-                if number == 0:
+                if not ports:
                     raise
                 continue  # a host without IPv6 has no ::1
-            self._ports.append(listening)
+            ports.append(listening)
             port = listening.getHost().port
-        self.port = port
+        return ports
 
     def _listen_on(self, address: str, port: int, factory: SharedPortFactory) -> Any:
         if self._tls is None:
@@ -459,6 +682,11 @@ class GatewayService(Service):
         self.log.info(
             "WebChat is at http{s}://{host}:{port}/", s=scheme, host=shown, port=self.port
         )
+        canvas = self.canvas
+        if canvas is not None and canvas.problem is None:
+            self.log.info(
+                "The canvas is at http{s}://{host}:{port}/", s=scheme, host=shown, port=canvas.port
+            )
         self.log.info("{auth}", auth=_auth_words(plan))
         self.log.info("State is in {path}", path=str(plan.state_dir))
         if fingerprint:
@@ -512,13 +740,20 @@ class GatewayService(Service):
             now = self._now_ms()
             idempotency_table.prune(connection, now)
             run_table.prune(connection, now)
+            approval_table.prune(connection, now)
 
         self.database.write(change).addErrback(
             lambda failure: self.log.failure("while pruning the store", failure)
         )
 
     def _arrived(self, connection: Connection) -> None:
-        self.presence.arrived(connection)
+        if connection.bound_session is None:
+            self.presence.arrived(connection)
+        self.nodes.arrived(connection)
+
+    def _departed(self, connection: Connection) -> None:
+        self.presence.left(connection)
+        self.nodes.left(connection)
 
     def _disconnect(self, device_id: str, role: str, spare: str | None) -> None:
         for connection in self.broadcaster:
@@ -529,6 +764,15 @@ class GatewayService(Service):
 
     def _forget_agent_session(self, agent_id: str, session_id: str) -> None:
         self.agents[agent_id].forget_session(session_id)
+        session = self.runs.book.get_by_id(session_id)
+        if session is not None:
+            self.session_tokens.revoke_session(session.key)
+
+    def _cut_off_tools(self, bound: BoundSession) -> None:
+        """A session's token counts no more: nor do the connections made with it."""
+        for connection in self.broadcaster:
+            if connection.bound_session is bound:
+                connection.close(1008, "session token revoked")
 
     # Stopping
 
@@ -540,12 +784,15 @@ class GatewayService(Service):
         for port in self._ports:
             port.stopListening()
         self.runs.stop()
+        await self._at_most(SHUTDOWN_SECONDS, Deferred.fromCoroutine(self.approvals.stop()))
         await self._at_most(SHUTDOWN_SECONDS, self.runs.settled())
         if self._presence_call is not None:
             self._presence_call.cancel()
             self._presence_call = None
         for connection in self.broadcaster:
             connection.close(GOING_AWAY, "service restart")
+        # What was written last is lost if the reactor stops before it is sent.
+        await self._at_most(FAREWELL_SECONDS, self.broadcaster.when_empty())
         self._edge.connect_log.stop()
         agents = [Deferred.fromCoroutine(agent.stop()) for agent in self.agents.values()]
         await self._at_most(SHUTDOWN_SECONDS, DeferredList(agents))

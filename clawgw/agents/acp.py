@@ -6,14 +6,15 @@ reason, and the next one starts it again; only an agent that keeps failing to st
 for a growing moment, and says so.
 
 A session of the Gateway is one session of the agent. The agent's id for it is remembered in the
-store, so that an agent that can load sessions goes on where it was after a restart.
+store, so that an agent that can load sessions goes on where it was after a restart. With each
+session the agent is told of the tools it has there, as MCP servers (`mcpServers`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -30,6 +31,27 @@ FREE_FAILURES = 2
 
 OnUpdate = Callable[[dict[str, Any]], None]
 OnPermission = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class SessionServers(Protocol):
+    """Says which MCP servers sessions have."""
+
+    def servers(self, session_id: str) -> list[dict[str, Any]]:
+        """ACP's `mcpServers` for one of our sessions; what it had before is void."""
+
+    def closed(self, agent_id: str) -> None:
+        """An agent's process has ended, and with it the servers of all its sessions."""
+
+
+class NoServers:
+    """`SessionServers` where there are none."""
+
+    def servers(self, session_id: str) -> list[dict[str, Any]]:
+        """None."""
+        return []
+
+    def closed(self, agent_id: str) -> None:
+        """Nothing to do."""
 
 
 class AgentUnavailable(Exception):
@@ -61,17 +83,24 @@ class AcpAgent:
         spec: which program.
         idle_seconds: how long it may be unused before it is stopped.
         permit: decides what the agent asks permission for.
+        servers: the MCP servers its sessions get.
     """
 
     log = Logger()
 
     def __init__(
-        self, reactor: Any, spec: AgentSpec, idle_seconds: float, permit: OnPermission
+        self,
+        reactor: Any,
+        spec: AgentSpec,
+        idle_seconds: float,
+        permit: OnPermission,
+        servers: SessionServers | None = None,
     ) -> None:
         self._reactor = reactor
         self._spec = spec
         self._idle_seconds = idle_seconds
         self._permit = permit
+        self._servers = servers or NoServers()
         self._process: JsonRpcProcess | None = None
         self._starting: list[Deferred[None]] | None = None
         self._updates: dict[str, OnUpdate] = {}
@@ -97,7 +126,10 @@ class AcpAgent:
         known = self._known.get(session_id)
         if known is not None:
             return known
-        place: dict[str, Any] = {"cwd": self._spec.workspace, "mcpServers": []}
+        place: dict[str, Any] = {
+            "cwd": self._spec.workspace,
+            "mcpServers": self._servers.servers(session_id),
+        }
         opened = None
         if remembered is not None and self.capabilities.load_session:
             opened = await self._load(remembered, place)
@@ -268,6 +300,7 @@ class AcpAgent:
             self._process = None
             self._known.clear()
             self._updates.clear()
+            self._servers.closed(self._spec.agent_id)
 
     async def _load(self, remembered: str, place: dict[str, Any]) -> str | None:
         try:

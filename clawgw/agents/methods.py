@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from clawgw.agents.between import SessionMail
 from clawgw.agents.prompts import Prompt, files_of
 from clawgw.agents.roster import Roster
 from clawgw.agents.runs import RunManager
@@ -31,10 +32,11 @@ class AgentMethods:
     runs: RunManager
     book: SessionBook
     in_thread: Callable[..., Awaitable[Any]]
+    mail: SessionMail
 
     def register(self, table: MethodTable) -> None:
         """Add them to the table."""
-        table.add("agent", self.agent, scope=WRITE)
+        table.add("agent", self.agent, scope=WRITE, agents=True)
         table.add("agent.wait", self.wait, scope=WRITE)
         table.add("agents.list", self.agents_list, scope=READ)
         table.add("agent.identity.get", self.identity, scope=READ)
@@ -45,6 +47,8 @@ class AgentMethods:
         if given(params.deliver, False):
             raise invalid("deliver: there is no channel to deliver to")
         name, requested = self._session(params)
+        if caller.bound_session is not None:
+            params = self.mail.checked(caller.bound_session, name, params)
         attached = given(params.attachments, [])
         prompt = Prompt(
             text=params.message,

@@ -18,7 +18,9 @@ from clawgw.protocol.agents import Attachment
 from clawgw.protocol.base import given
 from clawgw.protocol.errors import invalid
 
+# As announced in `hello-ok.policy.attachments`.
 MAX_ATTACHMENT_BYTES = 18 * 1024 * 1024
+MAX_IMAGE_BYTES = 6 * 1024 * 1024
 
 
 class File(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,9 +58,12 @@ def _file(number: int, attachment: Attachment) -> File:
     mime_type = given(attachment.mime_type, "") or "application/octet-stream"
     if content.startswith("data:"):
         head, _, content = content.partition(",")
+        if not head.endswith(";base64"):
+            raise invalid(f"attachments/{number}/content: expected base64 text")
         mime_type = head[5:].partition(";")[0] or mime_type
-    if len(content) * 3 // 4 > MAX_ATTACHMENT_BYTES:
-        raise invalid(f"attachments/{number}: larger than {MAX_ATTACHMENT_BYTES} bytes")
+    most = MAX_IMAGE_BYTES if mime_type.startswith("image/") else MAX_ATTACHMENT_BYTES
+    if len(content) * 3 // 4 > most:
+        raise invalid(f"attachments/{number}: larger than {most} bytes")
     try:
         base64.b64decode(content, validate=True)
     except (binascii.Error, ValueError):

@@ -193,9 +193,10 @@ class Roster:
 def _workspace(
     entry: configuration.Agent, defaults: configuration.AgentDefaults, state_dir: Path
 ) -> Path:
+    """Where an agent works; absolute, as ACP demands, if the state directory is."""
     chosen = entry.workspace or defaults.workspace
     if chosen is not None:
-        return Path(os.path.expanduser(chosen))
+        return state_dir / os.path.expanduser(chosen)
     return state_dir / "workspaces" / entry.id
 
 

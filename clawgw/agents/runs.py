@@ -7,6 +7,8 @@ is never begun again, because nobody knows what the agent has done already. *Ove
 with the answer, before anybody hears of the end.
 
 So after a crash, queued runs go on, and a run that had begun ends with an error that says so.
+While the store cannot write (a full disk), nothing is accepted, and what was accepted waits: a run
+begins, and is over, when that can be written.
 
 A run that is stopped or takes too long is over at once for those who watch. The session stays busy
 until the agent has ended its turn too; an agent that does not is killed after a moment.
@@ -16,11 +18,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from clawgw import idempotency
@@ -45,11 +48,14 @@ from clawgw.store import idempotency as idempotency_table
 from clawgw.store import messages as message_table
 from clawgw.store import runs as table
 from clawgw.store import sessions as session_table
-from clawgw.store.database import Connection, Database
+from clawgw.store.database import Connection, Database, StoreError
 from clawgw.store.runs import Run
+
+T = TypeVar("T")
 
 DRAIN_SECONDS = 10.0
 MAX_RUN_ID = 512
+WRITE_AGAIN_SECONDS = 2.0
 RESTARTED = "the Gateway was restarted while this was being answered"
 
 
@@ -144,6 +150,20 @@ class RunManager:
             started_at=task.started_at or task.run.accepted_at,
         )
 
+    def asking(self, agent_id: str, agent_session: str) -> tuple[Run, Deferred[Run]] | None:
+        """The run in which an agent asks for something, and a Deferred for its end.
+
+        Args:
+            agent_session: the agent's own id for the session.
+        """
+        for task in self._active.values():
+            asker = (task.run.agent_id, task.agent_session)
+            if asker == (agent_id, agent_session) and not task.concluded.called:
+                over: Deferred[Run] = Deferred()
+                task.over.append(over)
+                return task.run, over
+        return None
+
     # Accepting
 
     async def accept(
@@ -208,19 +228,26 @@ class RunManager:
         return Deferred.fromCoroutine(self._recover())
 
     async def _recover(self) -> None:
+        dead = []
         for run in self._database.read(table.unfinished):
+            if run.run_id in self._tasks:
+                continue
+            task = _Task(run)
             if run.agent_id not in self._agents:
-                await self._end_dead(run, f"there is no agent {run.agent_id!r} any more")
+                dead.append((task, f"there is no agent {run.agent_id!r} any more"))
             elif run.state == "running":
-                await self._end_dead(run, RESTARTED)
-            elif run.run_id not in self._tasks:
-                self._enqueue(_Task(run))
+                dead.append((task, RESTARTED))
+            else:
+                self._enqueue(task)
+                continue
+            self._tasks[run.run_id] = task  # whoever asks for it before it is over has to wait
+        for task, error in dead:
+            await self._end_dead(task, error)
 
-    async def _end_dead(self, run: Run, error: str) -> None:
+    async def _end_dead(self, task: _Task, error: str) -> None:
         now = self._now_ms()
-        note = new_message(
-            assistant_message("", now, stopReason="error", errorMessage=error), run.run_id
-        )
+        run = task.run
+        note = new_message(failure_message(error, now), run.run_id)
 
         def change(connection: Connection) -> None:
             if session_table.get(connection, run.session_key) is not None:
@@ -228,7 +255,9 @@ class RunManager:
                 session_table.update(connection, run.session_key, status="failed")
             table.end(connection, run.run_id, "error", now, error)
 
-        await self._database.write(change)
+        await self._write(change)
+        task.run = run._replace(state="error", ended_at=now, error=error, prompt=None)
+        self._over(task)
         self.log.info("run {run}: {error}", run=run.run_id, error=error)
 
     # Waiting for the end
@@ -379,7 +408,7 @@ class RunManager:
                 raise LookupError("the session is gone")
             return stored, session
 
-        stored, session = await self._database.write(change)
+        stored, session = await self._write(change)
         prompt = msgspec.json.decode(stored.prompt or b"{}", type=Prompt)
         names = RunNames(
             run.run_id, run.session_key, run.requested_key, session.session_id, run.agent_id
@@ -467,28 +496,45 @@ class RunManager:
                 connection, run.session_key, outcome.input_tokens, outcome.output_tokens
             )
 
-        try:
-            await self._database.write(change)
-        finally:
-            task.run = run._replace(
-                state=outcome.state, started_at=task.started_at, ended_at=now,
-                error=outcome.error, result=result, prompt=None,
-            )  # fmt: skip
-            self._tasks.pop(run.run_id, None)
-            if self._active.get(run.session_key) is task:
-                self._going_on.discard(run.session_key)
+        await self._write(change)
+        task.run = run._replace(
+            state=outcome.state, started_at=task.started_at, ended_at=now,
+            error=outcome.error, result=result, prompt=None,
+        )  # fmt: skip
+        if self._active.get(run.session_key) is task:
+            self._going_on.discard(run.session_key)
         self._announce(task, outcome, now)
         self.book.changed(run.session_key, run.agent_id, "run")
-        for waiting in task.over:
-            if not waiting.called:
-                waiting.callback(task.run)
+        self._over(task)
         if outcome.error:
             self.log.info("run {run}: {error}", run=run.run_id, error=outcome.error)
 
+    def _over(self, task: _Task) -> None:
+        """Tell those who wait for a run."""
+        self._tasks.pop(task.run.run_id, None)
+        for waiting in task.over:
+            if not waiting.called:
+                waiting.callback(task.run)
+
+    async def _write(self, change: Callable[[Connection], T]) -> T:
+        """Write what must be written, however long the store cannot.
+
+        Raises:
+            StoreError: it still cannot, and the Gateway is stopping.
+        """
+        while True:
+            try:
+                return await self._database.write(change)
+            except StoreError as problem:
+                if self._stopping:
+                    raise
+                self.log.warn("{why}; it will be tried again", why=str(problem))
+            await deferLater(self._reactor, WRITE_AGAIN_SECONDS)
+
     def _transcript(self, task: _Task, outcome: Outcome, now: int) -> list[dict[str, Any]]:
         stream = task.stream
-        if stream is None:
-            return []
+        if stream is None:  # it never began
+            return [failure_message(outcome.error, now)] if outcome.error else []
         closing: dict[str, Any] = {"stopReason": outcome.stop_reason}
         if outcome.error:
             closing["errorMessage"] = outcome.error
@@ -555,6 +601,11 @@ class RunManager:
 _SESSION_STATUS = {"ok": "done", "error": "failed", "timeout": "timeout", "aborted": "killed"}
 
 _STOP_REASONS = {"end_turn": "stop", "max_tokens": "length", "max_turn_requests": "length"}
+
+
+def failure_message(error: str, now_ms: int) -> dict[str, Any]:
+    """What a transcript has in place of an answer."""
+    return assistant_message("", now_ms, stopReason="error", errorMessage=error)
 
 
 def _outcome_of(result: Any) -> Outcome:

@@ -1,7 +1,8 @@
 """A run as it is watched: the agent's updates become `agent` and `chat` events and a transcript.
 
 Text comes in pieces as small as a syllable. They are gathered for a twentieth of a second (longer
-as the answer grows, because each `chat` delta carries the whole text so far) and sent on together.
+as the answer grows, because each `chat` delta carries the whole text so far) and sent on together;
+so are thoughts.
 Deltas are droppable; the end never is.
 
 What an agent says between tool calls are parts of one answer: the transcript has each part with
@@ -77,6 +78,7 @@ class RunStream:
         self._thought = ""
         self._tools: dict[str, ToolCall] = {}
         self._unsent = ""
+        self._unsent_thought = ""
         self._sent_chars = 0
         self._call: Any = None
         self._over = False
@@ -114,6 +116,18 @@ class RunStream:
             self._parts.append(part)
         part.text += text
         self._unsent += text
+        self._gather()
+
+    def _thinks(self, text: str) -> None:
+        if not text:
+            return
+        if self._unsent:
+            self._flush()
+        self._thought += text
+        self._unsent_thought += text
+        self._gather()
+
+    def _gather(self) -> None:
         if self._call is None:
             self._call = self._reactor.callLater(self._gather_seconds(), self._gathered)
 
@@ -127,10 +141,14 @@ class RunStream:
         self._flush()
 
     def _flush(self) -> None:
-        """Send the text that is waiting."""
+        """Send what is waiting: a thought, then what was said after it."""
         if self._call is not None:
             self._call.cancel()
             self._call = None
+        thought, self._unsent_thought = self._unsent_thought, ""
+        if thought:
+            self._agent_event("thinking", {"text": self._thought, "delta": thought})
+            self._sent_chars += len(thought)
         delta, self._unsent = self._unsent, ""
         if not delta:
             return
@@ -145,11 +163,6 @@ class RunStream:
             delta_text=PART_BREAK + delta if began else delta,
             message=assistant_message(whole, self._now_ms()),
         )
-
-    def _thinks(self, text: str) -> None:
-        if text:
-            self._thought += text
-            self._agent_event("thinking", {"text": self._thought, "delta": text})
 
     def _tool_begins(self, update: dict[str, Any]) -> None:
         self._flush()

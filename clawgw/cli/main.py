@@ -6,8 +6,13 @@ import click
 
 from clawgw import __version__
 from clawgw.cli.agent import agent
+from clawgw.cli.approvals import approvals
+from clawgw.cli.canvas import canvas
 from clawgw.cli.devices import devices
 from clawgw.cli.gateway import call, health, status
+from clawgw.cli.mcp import mcp
+from clawgw.cli.node import node
+from clawgw.cli.nodes import nodes
 from clawgw.cli.sessions import sessions
 from clawgw.cli.settings import Globals
 
@@ -101,5 +106,7 @@ def main(
     )
 
 
-for _command in (health, status, call, agent, devices, sessions):
+for _command in (
+    health, status, call, agent, approvals, canvas, devices, mcp, sessions, node, nodes
+):  # fmt: skip
     main.add_command(_command)

@@ -27,6 +27,7 @@ __all__ = [
     "TIMEOUT",
     "USAGE",
     "converse",
+    "serve",
 ]
 
 GATEWAY_ERROR, USAGE, CANNOT_CONNECT, NOT_AUTHORISED, TIMEOUT, INTERRUPTED = 1, 2, 3, 4, 5, 130
@@ -57,6 +58,23 @@ def converse(options: Globals, conversation: Conversation[T]) -> T:
         return _run(job)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except (ClientError, ConfigError, IdentityError) as error:
+        _fail(error, as_json=options.as_json)
+
+
+def serve(options: Globals, job: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
+    """Run what ends only when it is told to; Ctrl-C and SIGTERM are its normal end.
+
+    The job is cancelled then, and may take the time it needs to tidy up.
+    """
+    from clawgw.client import ClientError
+    from clawgw.config import ConfigError
+    from clawgw.identity import IdentityError
+
+    try:
+        _run(job)
+    except KeyboardInterrupt:
+        return
     except (ClientError, ConfigError, IdentityError) as error:
         _fail(error, as_json=options.as_json)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from clawgw.gateway.connection import Connection
 from clawgw.protocol.frames import StateVersion, encode, event_head
 
@@ -18,6 +20,7 @@ class Broadcaster:
 
     def __init__(self) -> None:
         self._connections: dict[str, Connection] = {}
+        self._waiting: list[Deferred[None]] = []
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(list(self._connections.values()))
@@ -32,10 +35,31 @@ class Broadcaster:
     def remove(self, connection: Connection) -> None:
         """It hears no more."""
         self._connections.pop(connection.conn_id, None)
+        if not self._connections:
+            waiting, self._waiting = self._waiting, []
+            for deferred in waiting:
+                deferred.callback(None)
+
+    def when_empty(self) -> Deferred[None]:
+        """Fires when nobody is connected any more."""
+        deferred: Deferred[None] = Deferred()
+        if self._connections:
+            self._waiting.append(deferred)
+        else:
+            deferred.callback(None)
+        return deferred
 
     def has_device(self, device_id: str) -> bool:
         """Whether a device is connected."""
         return any(one.device_id == device_id for one in self._connections.values())
+
+    def send(self, conn_id: str, name: str, payload: Any) -> bool:
+        """Send an event to one connection, uncounted (see `events.SendTo`)."""
+        connection = self._connections.get(conn_id)
+        if connection is None:
+            return False
+        connection.send_directed(event_head(name, encode(payload)))
+        return True
 
     def publish(
         self,

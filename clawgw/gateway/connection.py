@@ -12,10 +12,12 @@ This is plain state over a `Wire`, which writes whole text frames; it knows no t
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 from clawgw.protocol.connect import ClientInfo
-from clawgw.protocol.frames import with_seq
+from clawgw.protocol.frames import with_seq, without_seq
+from clawgw.trust.session_tokens import BoundSession
 
 SLOW_CONSUMER = "slow consumer"
 POLICY_VIOLATION = 1008
@@ -33,12 +35,21 @@ class Wire(Protocol):
 
 def text_frame(payload: bytes) -> bytes:
     """An unmasked, final WebSocket text frame (RFC 6455, section 5.2)."""
-    size = len(payload)
+    return _text_head(len(payload)) + payload
+
+
+def text_frame_of(pieces: Sequence[Any]) -> bytes:
+    """The same of a payload in pieces, anything with a buffer, copied once."""
+    views = [memoryview(piece) for piece in pieces]
+    return b"".join((_text_head(sum(view.nbytes for view in views)), *views))
+
+
+def _text_head(size: int) -> bytes:
     if size < 126:
-        return b"\x81" + bytes((size,)) + payload
+        return b"\x81" + bytes((size,))
     if size < 65536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+        return b"\x81\x7e" + size.to_bytes(2, "big")
+    return b"\x81\x7f" + size.to_bytes(8, "big")
 
 
 class Connection:
@@ -50,6 +61,8 @@ class Connection:
         version: the protocol version agreed on.
         audible: the names of the events it may hear.
         max_buffered_bytes: how much may wait for it.
+        commands: what a node claims it can do; likewise `permissions` and `path_env`.
+        bound_session: the session of an agent's tool; None for everybody else.
     """
 
     def __init__(
@@ -68,6 +81,10 @@ class Connection:
         audible: frozenset[str],
         max_buffered_bytes: int,
         connected_at_ms: int,
+        commands: Iterable[str] = (),
+        permissions: dict[str, bool] | None = None,
+        path_env: str | None = None,
+        bound_session: BoundSession | None = None,
     ) -> None:
         self.wire = wire
         self.conn_id = conn_id
@@ -81,6 +98,10 @@ class Connection:
         self.address = address
         self.audible = audible
         self.connected_at_ms = connected_at_ms
+        self.commands = tuple(dict.fromkeys(commands))
+        self.permissions = permissions or {}
+        self.path_env = path_env
+        self.bound_session = bound_session
         self.pending_requests = 0
         self._seq = 0
         self._max_buffered = max_buffered_bytes
@@ -92,6 +113,14 @@ class Connection:
     def respond(self, payload: bytes) -> None:
         """Send a response."""
         self._write(text_frame(payload))
+
+    def respond_spliced(self, pieces: Sequence[Any]) -> None:
+        """Send a response that is in pieces."""
+        self._write(text_frame_of(pieces))
+
+    def send_directed(self, head: bytes) -> None:
+        """Send an event that is for this connection alone, and so is not counted."""
+        self._write(text_frame(without_seq(head)))
 
     def send_event(self, head: bytes, frames: dict[int, bytes], *, droppable: bool) -> None:
         """Send an event with this connection's next number.

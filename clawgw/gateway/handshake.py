@@ -20,6 +20,7 @@ from clawgw.trust.backoff import AuthBackoff
 from clawgw.trust.connect import Admitted, Attempt, Refused, Secrets, decide
 from clawgw.trust.devices import DeviceRegistry, IssuedToken
 from clawgw.trust.peers import Peer
+from clawgw.trust.session_tokens import BoundSession
 
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
@@ -48,6 +49,7 @@ class Gatekeeper:
         backoff: which addresses failed lately.
         events: where operators are told of devices that wait.
         now_ms: the time, in milliseconds since the epoch.
+        session_of: what the token of a session stands for.
     """
 
     log = Logger()
@@ -59,7 +61,9 @@ class Gatekeeper:
         backoff: AuthBackoff,
         events: EventSink,
         now_ms: Callable[[], int],
+        session_of: Callable[[str], BoundSession | None] = lambda _: None,
     ) -> None:
+        self._session_of = session_of
         self._secrets = secrets
         self._devices = devices
         self._backoff = backoff
@@ -77,6 +81,7 @@ class Gatekeeper:
             secrets=self._secrets,
             grants_of=self._devices.grants_of,
             wait_ms=self._backoff.wait_ms(peer.address, now),
+            session_of=self._session_of,
         )
         try:
             admitted = decide(attempt)

@@ -1,7 +1,8 @@
 """`hello-ok`: what a client that was let in is told.
 
 The snapshot shows what the client may see: without `operator.read` presence and health are empty,
-without `operator.admin` the Gateway's paths stay unsaid.
+without `operator.admin` the Gateway's paths stay unsaid. A tool of an agent is told the methods it
+may call, and nothing of anybody else.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from dataclasses import dataclass
 
 from msgspec import UNSET, Raw, UnsetType
 
+from clawgw.agents.prompts import MAX_ATTACHMENT_BYTES, MAX_IMAGE_BYTES
 from clawgw.protocol import connect as wire
 from clawgw.protocol.frames import StateVersion
 from clawgw.trust import scopes as scope_rules
 from clawgw.trust.connect import Admitted
 from clawgw.trust.devices import IssuedToken
+from clawgw.trust.session_tokens import BoundSession
 
 TICK_INTERVAL_MS = 30_000
 _EMPTY_LIST = b"[]"
@@ -37,7 +40,9 @@ def policy_of(version: int) -> wire.Policy:
         max_buffered_bytes=50 * MIB,
         tick_interval_ms=TICK_INTERVAL_MS,
         # base64 and the frame around it have to fit into max_payload
-        attachments=wire.AttachmentPolicy(max_bytes=18 * MIB, max_image_bytes=6 * MIB),
+        attachments=wire.AttachmentPolicy(
+            max_bytes=MAX_ATTACHMENT_BYTES, max_image_bytes=MAX_IMAGE_BYTES
+        ),
     )
 
 
@@ -52,11 +57,13 @@ class Greeter:
     state_dir: str
     auth_mode: str
     methods: Callable[[], list[str]]
+    methods_for: Callable[[BoundSession], list[str]]
     presence: Callable[[], bytes]
     health: Callable[[int], bytes]
     state_version: Callable[[], StateVersion]
     uptime_ms: Callable[[], int]
     session_defaults: Callable[[int], wire.SessionDefaults]
+    canvas_url: Callable[[str], str | None] = lambda _: None  # by the Host the client came to
 
     def hello(
         self,
@@ -64,9 +71,11 @@ class Greeter:
         conn_id: str,
         events: frozenset[str],
         token: IssuedToken | None,
+        host: str = "",
     ) -> wire.HelloOk:
-        """The answer to a `connect` that was granted."""
-        version = admitted.version
+        """The answer to a `connect` that was granted; `host` as in the client's request."""
+        version, bound = admitted.version, admitted.bound_session
+        canvas = self._canvas(admitted, host)
         return wire.HelloOk(
             protocol=version,
             server=wire.ServerInfo(
@@ -76,20 +85,33 @@ class Greeter:
                 boot_id=UNSET if version < 4 else self.boot_id,
             ),
             features=wire.Features(
-                methods=self.methods(),
+                methods=self.methods() if bound is None else self.methods_for(bound),
                 events=sorted(events),
                 capabilities=UNSET if version < 4 else [],
             ),
             snapshot=self._snapshot(admitted),
             policy=policy_of(version),
             auth=_auth(admitted, token),
+            canvas_host_url=canvas if canvas and version < 4 else UNSET,
+            plugin_surface_urls={"canvas": canvas} if canvas and version >= 4 else UNSET,
         )
+
+    def _canvas(self, admitted: Admitted, host: str) -> str | None:
+        """Where the canvas is, for those who may look at it: nodes, and operators who may read."""
+        if admitted.role == scope_rules.OPERATOR and not scope_rules.covers(
+            admitted.scopes, scope_rules.READ
+        ):
+            return None
+        if admitted.bound_session is not None:
+            return None
+        return self.canvas_url(host)
 
     def _snapshot(self, admitted: Admitted) -> wire.Snapshot:
         version = admitted.version
         operator = admitted.role == scope_rules.OPERATOR
-        reads = operator and scope_rules.covers(admitted.scopes, scope_rules.READ)
-        admin = operator and scope_rules.covers(admitted.scopes, scope_rules.ADMIN)
+        told = operator and admitted.bound_session is None
+        reads = told and scope_rules.covers(admitted.scopes, scope_rules.READ)
+        admin = told and scope_rules.covers(admitted.scopes, scope_rules.ADMIN)
         return wire.Snapshot(
             presence=Raw(self.presence() if reads else _EMPTY_LIST),
             health=Raw(self.health(version) if reads else _EMPTY_OBJECT),

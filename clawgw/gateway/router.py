@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from clawgw.gateway.connection import Connection
-from clawgw.methods import Method, MethodTable, Twice
+from clawgw.methods import Method, MethodTable, Spliced, Twice
 from clawgw.protocol.errors import RequestError, invalid, unavailable
 from clawgw.protocol.frames import (
     RequestFrame,
@@ -25,6 +25,7 @@ from clawgw.protocol.frames import (
     encode,
     error_response,
     response,
+    spliced_response,
 )
 from clawgw.protocol.validate import (
     UNREADABLE,
@@ -137,6 +138,8 @@ class Router:
         elif isinstance(result, Twice):
             connection.respond(response(frame.id, encode(result.first)))
             self._spawn(connection, frame, result.final)
+        elif isinstance(result, Spliced):
+            connection.respond_spliced(spliced_response(frame.id, result.parts))
         else:
             connection.respond(response(frame.id, encode(result)))
 

@@ -26,7 +26,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from clawgw.events import RULES, audible_events
+from clawgw.events import AUDIBLE_TO_TOOLS, RULES, audible_events
 from clawgw.gateway.admission import AdmissionCount
 from clawgw.gateway.broadcast import Broadcaster
 from clawgw.gateway.connect_log import ConnectLog
@@ -100,6 +100,7 @@ class ApiProtocol(WebSocketServerProtocol):
     connection: Connection | None = None
     peer_info: Peer
     _nonce = ""
+    _host = ""
     _deciding = False
     _timer: Any = None
     _finished = False
@@ -111,13 +112,14 @@ class ApiProtocol(WebSocketServerProtocol):
         transport = self.transport
         address = getattr(transport.getPeer(), "host", "") or "unknown"
         certificate = getattr(transport, "getPeerCertificate", lambda: None)()
+        self._host = request.headers.get("host", "")
         self.peer_info = identify(
             address,
             request.headers,
             self.edge.peer_policy,
             secure=self.factory.isSecure,
             tls_pinned=certificate is not None,
-        )
+        )._replace(tools_only=self.factory.tools_only)
 
     def onOpen(self) -> None:
         """The WebSocket is open: speak first."""
@@ -200,6 +202,8 @@ class ApiProtocol(WebSocketServerProtocol):
         admitted, token = granted
         policy = policy_of(admitted.version)
         audible = audible_events(admitted.version, admitted.role, frozenset(admitted.scopes))
+        if admitted.bound_session is not None:
+            audible &= AUDIBLE_TO_TOOLS
         connection = Connection(
             self,
             conn_id=self.conn_id,
@@ -214,6 +218,10 @@ class ApiProtocol(WebSocketServerProtocol):
             audible=audible,
             max_buffered_bytes=policy.max_buffered_bytes,
             connected_at_ms=self.edge.now_ms(),
+            commands=given(params.commands, []),
+            permissions=given(params.permissions, {}),
+            path_env=given(params.path_env, None),
+            bound_session=admitted.bound_session,
         )
         self._stop_timer()
         self.factory.admission.leave(self._counted_address)
@@ -221,7 +229,7 @@ class ApiProtocol(WebSocketServerProtocol):
         self.maxFramePayloadSize = self.maxMessagePayloadSize = policy.max_payload
         self.transport.registerProducer(self, True)
         events = audible if admitted.version >= 4 else frozenset(RULES) & audible
-        hello = self.edge.greeter.hello(admitted, self.conn_id, events, token)
+        hello = self.edge.greeter.hello(admitted, self.conn_id, events, token, self._host)
         connection.respond(response(frame_id, encode(hello)))
         self.connection = connection
         self.edge.broadcaster.add(connection)
@@ -317,14 +325,25 @@ class ApiProtocol(WebSocketServerProtocol):
 
 
 class ApiFactory(WebSocketServerFactory):
-    """Makes an `ApiProtocol` per connection, as long as not too many wait to be let in."""
+    """Makes an `ApiProtocol` per connection, as long as not too many wait to be let in.
+
+    With `tools_only` it lets in nobody but tools of agents.
+    """
 
     protocol = ApiProtocol
     noisy = False
 
-    def __init__(self, edge: Edge, admission: AdmissionCount, *, secure: bool = False) -> None:
+    def __init__(
+        self,
+        edge: Edge,
+        admission: AdmissionCount,
+        *,
+        secure: bool = False,
+        tools_only: bool = False,
+    ) -> None:
         super().__init__(reactor=edge.reactor)  # type: ignore[no-untyped-call]
         self.isSecure = secure
+        self.tools_only = tools_only
         self.edge = edge
         self.admission = admission
         self.connect_decoder: ParamsDecoder[ConnectParams] = ParamsDecoder(ConnectParams)

@@ -308,7 +308,7 @@ class ApprovalRequested(Open, frozen=True):
 class ApprovalResolved(Open, frozen=True):
     """Event `exec.approval.resolved`: who decided what.
 
-    Without a person (`reason` is not `user`), `resolvedBy` is `null`. Version 4 repeats the request.
+    `resolvedBy` is `null` where it was no person, see `reason`. Version 4 repeats the request.
     """
 
     id: Name

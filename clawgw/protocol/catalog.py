@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from clawgw.protocol import agents, approvals, chat, connect, devices, sessions, system
+from clawgw.protocol import (
+    agents,
+    approvals,
+    canvas,
+    chat,
+    connect,
+    devices,
+    nodes,
+    sessions,
+    system,
+)
 from clawgw.protocol.base import AnyParams, NoParams
 
 
@@ -55,6 +65,33 @@ def method_types() -> dict[str, MethodTypes]:
         "device.pair.reject": of(devices.PairDecisionParams, devices.PairRejected),
         "device.token.rotate": of(devices.TokenRotateParams, devices.TokenRotated),
         "device.token.revoke": of(devices.TokenRevokeParams, devices.TokenRevoked),
+        "canvas.a2ui.push": of(canvas.A2uiPushParams, canvas.A2uiState),
+        "canvas.a2ui.pushJSONL": of(canvas.A2uiPushLinesParams, canvas.A2uiState),
+        "canvas.a2ui.reset": of(canvas.A2uiResetParams, canvas.A2uiState),
+        "canvas.files.write": of(canvas.FileWriteParams, canvas.FileWritten),
+        "canvas.files.read": of(canvas.FileReadParams, canvas.FileContent),
+        "canvas.files.list": of(canvas.FileListParams, canvas.FileList),
+        "canvas.files.delete": of(canvas.FileDeleteParams, canvas.FilesDeleted),
+        "canvas.files.reset": of(NoParams, canvas.FilesDeleted),
+        "node.list": of(NoParams, nodes.NodeList),
+        "node.describe": of(nodes.NodeParams, nodes.NodeDescription),
+        "node.rename": of(nodes.NodeRenameParams, nodes.NodeRenamed),
+        "node.invoke": of(nodes.NodeInvokeParams, nodes.NodeInvoked),
+        "node.invoke.result": of(nodes.NodeInvokeResultParams, nodes.NodeResultTaken),
+        "node.invoke.progress": of(nodes.NodeInvokeProgressParams, nodes.NodeResultTaken),
+        "node.event": of(nodes.NodeEventParams, nodes.NodeEventResult),
+        "node.pair.request": of(nodes.NodePairRequestParams, nodes.NodePairRequested),
+        "node.pair.list": of(NoParams, nodes.NodePairList),
+        "node.pair.approve": of(nodes.NodePairDecisionParams, nodes.NodePairApproved),
+        "node.pair.reject": of(nodes.NodePairDecisionParams, nodes.NodePairRejected),
+        "node.pair.verify": of(nodes.NodePairVerifyParams, nodes.NodePairVerified),
+        "node.pluginTools.update": of(nodes.PluginToolsUpdateParams, nodes.PluginToolsUpdated),
+        "node.skills.update": of(nodes.SkillsUpdateParams, nodes.SkillsUpdated),
+        "node.runnerInventory.update": of(AnyParams, nodes.RunnerInventoryUpdated),
+        "node.pending.drain": of(nodes.PendingDrainParams, nodes.PendingDrained),
+        "node.pending.pull": of(NoParams, nodes.PendingActions),
+        "node.pending.ack": of(nodes.PendingAckParams, nodes.PendingAcked),
+        "skills.bins": of(NoParams, nodes.SkillsBins),
         "exec.approvals.get": of(NoParams, approvals.PolicySnapshot),
         "exec.approvals.set": of(approvals.PolicySetParams, approvals.PolicySnapshot),
         "exec.approvals.node.get": of(approvals.NodePolicyGetParams, approvals.NodePolicy),
@@ -85,6 +122,11 @@ def event_types() -> dict[str, Any]:
         "sessions.changed": sessions.SessionsChangedEvent,
         "device.pair.requested": devices.PairRequest,
         "device.pair.resolved": devices.PairResolvedEvent,
+        "node.pair.requested": nodes.NodePairRequest,
+        "node.pair.resolved": nodes.NodePairResolvedEvent,
+        "node.invoke.request": nodes.NodeInvokeRequestEvent,
+        "node.invoke.cancel": nodes.NodeInvokeCancelEvent,
+        "node.hostStats": nodes.HostStatsEvent,
         "exec.approval.requested": approvals.ApprovalRequested,
         "exec.approval.resolved": approvals.ApprovalResolved,
     }

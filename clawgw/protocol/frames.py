@@ -70,6 +70,11 @@ def response(request_id: str, payload: bytes) -> bytes:
     return b'{"type":"res","id":%b,"ok":true,"payload":%b}' % (_encode(request_id), payload)
 
 
+def spliced_response(request_id: str, pieces: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A successful answer around a payload in pieces, in pieces."""
+    return (b'{"type":"res","id":%b,"ok":true,"payload":' % _encode(request_id), *pieces, b"}")
+
+
 def error_response(request_id: str, error: ErrorShape, payload: bytes | None = None) -> bytes:
     """A refusal; `payload` tells the state of a run that failed after it was accepted."""
     extra = b"" if payload is None else b',"payload":' + payload

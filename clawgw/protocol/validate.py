@@ -82,8 +82,9 @@ class ParamsDecoder(Generic[T]):
     def _second_look(self, raw: bytes | Raw) -> T:
         value = decode_untyped(raw)
         try:
-            return msgspec.convert(value, self._params)
-        except (msgspec.ValidationError, RecursionError):
+            # By way of JSON: `msgspec.convert` cannot make the `Raw` fields some types have.
+            return self._decode(msgspec.json.encode(value))
+        except (msgspec.ValidationError, RecursionError, OverflowError):
             raise ParamsRejected(value) from None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from msgspec import UNSET, Raw, to_builtins
+from msgspec import UNSET, Raw, structs, to_builtins
 
 from clawgw.agents.prompts import Prompt, files_of
 from clawgw.events import EventSink
@@ -68,7 +68,7 @@ class ChatMethods:
     def register(self, table: MethodTable) -> None:
         """Add them to the table."""
         table.add("chat.send", self.send, scope=WRITE)
-        table.add("chat.history", self.history, scope=READ)
+        table.add("chat.history", self.history, scope=READ, agents=True)
         table.add("chat.abort", self.abort, scope=WRITE)
         table.add("chat.inject", self.inject, scope=ADMIN)
 
@@ -98,6 +98,8 @@ class ChatMethods:
     async def history(self, caller: Caller, params: chat_wire.ChatHistoryParams) -> Any:
         """The newest messages, or with a cursor what came since."""
         name = self.book.keys.parse(params.session_key, given(params.agent_id, None))
+        if caller.bound_session is not None:
+            caller.bound_session.check(*name)
         max_chars = given(params.max_chars, None)
         cursor = given(params.cursor, None)
         if cursor is not None and caller.version >= 4:
@@ -215,7 +217,7 @@ class SessionMethods:
 
     def register(self, table: MethodTable) -> None:
         """Add them to the table."""
-        table.add("sessions.list", self.list_sessions, scope=READ)
+        table.add("sessions.list", self.list_sessions, scope=READ, agents=True)
         table.add("sessions.preview", self.preview, scope=READ)
         table.add("sessions.resolve", self.resolve, scope=READ)
         table.add("sessions.patch", self.patch, scope=WRITE)
@@ -230,6 +232,12 @@ class SessionMethods:
         if self._lists_edition[0] != self.book.edition:
             self._lists.clear()
             self._lists_edition[0] = self.book.edition
+        bound = caller.bound_session
+        if bound is not None:
+            if bound.visibility == "self":
+                return self._only(caller, params, bound.key)
+            if bound.visibility == "agent":
+                params = structs.replace(params, agent_id=bound.agent_id)
         asked = (caller.version, params)
         kept = self._lists.get(asked)
         if kept is not None:
@@ -245,6 +253,11 @@ class SessionMethods:
         if params.active_minutes is UNSET and len(self._lists) < MAX_CACHED_LISTS:
             self._lists[asked] = result[result.index(b",") + 1 :]
         return result
+
+    def _only(self, caller: Caller, params: wire.SessionsListParams, key: str) -> wire.SessionsList:
+        session = self.book.get(key)
+        found = [] if session is None else [session]
+        return self._result(caller, params, found, 1, 0, len(found))
 
     async def _scan(
         self,

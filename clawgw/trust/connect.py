@@ -5,11 +5,12 @@ The questions, in this order; the first "no" is the answer:
 1. Has this address failed too often lately? (Nothing in the frame can change that.)
 2. Is there a protocol version both sides speak?  3. Is the role one we know?
 4. If a browser connects: may its page?
-5. If a device is named: is the id its key's, the signature its own, fresh, and for this very
+5. Does an agent's tool show the token of its session? Then that decides alone, on this host only.
+6. If a device is named: is the id its key's, the signature its own, fresh, and for this very
    connection?
-6. Does it know a secret? A device token that counts is enough, and then nothing else is looked
+7. Does it know a secret? A device token that counts is enough, and then nothing else is looked
    at: a holder of one must not learn from the answer whether it also guessed the shared secret.
-7. Is the device paired in this role, with these scopes? A local device that knows the shared
+8. Is the device paired in this role, with these scopes? A local device that knows the shared
    secret is paired, or given more, on the spot; everybody else waits for an operator.
 
 What comes out is what the operator granted. A client without a device has no scopes: there is
@@ -30,6 +31,7 @@ from clawgw.protocol.connect import ConnectAuth, ConnectParams, DeviceProof
 from clawgw.protocol.errors import INVALID_REQUEST, NOT_PAIRED
 from clawgw.trust import scopes as scope_rules
 from clawgw.trust.peers import Peer
+from clawgw.trust.session_tokens import BoundSession
 from clawgw.trust.signatures import SignedFields, device_id_of, is_signed, raw_public_key
 from clawgw.trust.tokens import hash_token, same_secret
 
@@ -38,7 +40,7 @@ POLICY_VIOLATION = 1008
 PROTOCOL_ERROR = 1002
 
 AuthMode = Literal["none", "token", "password"]
-AuthMethod = Literal["none", "token", "password", "device-token"]
+AuthMethod = Literal["none", "token", "password", "device-token", "session-token"]
 PairReason = Literal["not-paired", "role-upgrade", "scope-upgrade"]
 
 _PAIR_WORDS: dict[PairReason, str] = {
@@ -79,6 +81,7 @@ class Attempt:
         nonce: what this connection was challenged with.
         grants_of: the grants of a paired device by its id, None for one that is not paired.
         wait_ms: how long the address is still in back-off.
+        session_of: what a session's token stands for, None for one that does not count.
     """
 
     params: ConnectParams
@@ -88,6 +91,7 @@ class Attempt:
     secrets: Secrets
     grants_of: Callable[[str], Grants | None]
     wait_ms: int = 0
+    session_of: Callable[[str], BoundSession | None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,10 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Admitted:
-    """Come in. `pair_now` is done before the answer goes out."""
+    """Come in. `pair_now` is done before the answer goes out.
+
+    `bound_session` is the session of an agent's tool, which may do what that session's policy says.
+    """
 
     version: int
     role: str
@@ -111,6 +118,7 @@ class Admitted:
     method: AuthMethod
     device_id: str | None = None
     pair_now: Pairing | None = None
+    bound_session: BoundSession | None = None
 
 
 @dataclass(eq=False)
@@ -143,6 +151,9 @@ def decide(attempt: Attempt) -> Admitted:
     role = _check_role(given(attempt.params.role, scope_rules.OPERATOR))
     _check_origin(attempt.peer)
     device = attempt.params.device
+    session_token = given(_auth(attempt.params).agent_runtime_identity_token, "")
+    if attempt.peer.tools_only or (session_token and not isinstance(device, DeviceProof)):
+        return _admit_tool(attempt, version, role, session_token)
     if not isinstance(device, DeviceProof):
         return _admit_without_device(attempt, version, role)
     _check_device(attempt, device, role)
@@ -339,6 +350,30 @@ def _admit_without_device(attempt: Attempt, version: int, role: str) -> Admitted
             close_reason="device identity required",
         )
     return Admitted(version, role, (), method)
+
+
+def _admit_tool(attempt: Attempt, version: int, role: str, token: str) -> Admitted:
+    """A tool of an agent: bound to its session, with what that session's policy gives.
+
+    A client with a device is not asked for this token: it comes in by what it has itself.
+    """
+    bound = attempt.session_of(token)
+    is_near = attempt.peer.is_local and attempt.peer.origin is None
+    if bound is None or not is_near or role != scope_rules.OPERATOR:
+        raise Refused(
+            INVALID_REQUEST,
+            "unauthorized: session token mismatch (the session was reset, its agent was stopped, "
+            "or the Gateway was restarted since)",
+            {
+                "code": "AUTH_UNAUTHORIZED",
+                "authReason": "session_token_mismatch",
+                "canRetryWithDeviceToken": False,
+                "recommendedNextStep": "update_auth_credentials",
+            },
+            close_reason="unauthorized: session token mismatch",
+            failed_auth=True,
+        )
+    return Admitted(version, role, bound.scopes, "session-token", bound_session=bound)
 
 
 def _wanted_scopes(params: ConnectParams, role: str, version: int) -> tuple[str, ...] | None:

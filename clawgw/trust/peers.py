@@ -28,13 +28,17 @@ _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 class Peer(NamedTuple):
-    """The other end. `origin` is None where no browser is."""
+    """The other end. `origin` is None where no browser is.
+
+    `tools_only`: it came to the port that is for tools of agents and nobody else.
+    """
 
     address: str
     is_local: bool
     origin: str | None = None
     origin_allowed: bool = True
     tls_pinned: bool = False
+    tools_only: bool = False
 
     @property
     def is_loopback(self) -> bool:

@@ -187,8 +187,7 @@ class WebChat {
     this.approvals.clear();
     if (!this.gateway?.may("operator.approvals")) return;
     const result = await this.askLeniently("exec.approval.list");
-    const open = Array.isArray(result) ? result : result?.approvals ?? result?.pending ?? [];
-    for (const question of open) this.approvals.ask(question);
+    for (const question of Array.isArray(result) ? result : []) this.approvals.ask(question);
   }
 
   // Events -----------------------------------------------------------------------------------
@@ -213,7 +212,7 @@ class WebChat {
         this.approvals.ask(payload);
         break;
       case "exec.approval.resolved":
-        this.approvals.remove(payload.id);
+        this.approvals.decided(payload);
         break;
       default: // not for this page
     }

@@ -51,6 +51,14 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case agentIdentityGet = "agent.identity.get"
     case agentWait = "agent.wait"
     case agentsList = "agents.list"
+    case canvasA2uiPush = "canvas.a2ui.push"
+    case canvasA2uiPushJSONL = "canvas.a2ui.pushJSONL"
+    case canvasA2uiReset = "canvas.a2ui.reset"
+    case canvasFilesDelete = "canvas.files.delete"
+    case canvasFilesList = "canvas.files.list"
+    case canvasFilesRead = "canvas.files.read"
+    case canvasFilesReset = "canvas.files.reset"
+    case canvasFilesWrite = "canvas.files.write"
     case chatAbort = "chat.abort"
     case chatHistory = "chat.history"
     case chatInject = "chat.inject"
@@ -61,8 +69,35 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case devicePairReject = "device.pair.reject"
     case deviceTokenRevoke = "device.token.revoke"
     case deviceTokenRotate = "device.token.rotate"
+    case execApprovalGet = "exec.approval.get"
+    case execApprovalList = "exec.approval.list"
+    case execApprovalRequest = "exec.approval.request"
+    case execApprovalResolve = "exec.approval.resolve"
+    case execApprovalWaitDecision = "exec.approval.waitDecision"
+    case execApprovalsGet = "exec.approvals.get"
+    case execApprovalsNodeGet = "exec.approvals.node.get"
+    case execApprovalsNodeSet = "exec.approvals.node.set"
+    case execApprovalsSet = "exec.approvals.set"
     case health
     case modelsList = "models.list"
+    case nodeDescribe = "node.describe"
+    case nodeEvent = "node.event"
+    case nodeInvoke = "node.invoke"
+    case nodeInvokeProgress = "node.invoke.progress"
+    case nodeInvokeResult = "node.invoke.result"
+    case nodeList = "node.list"
+    case nodePairApprove = "node.pair.approve"
+    case nodePairList = "node.pair.list"
+    case nodePairReject = "node.pair.reject"
+    case nodePairRequest = "node.pair.request"
+    case nodePairVerify = "node.pair.verify"
+    case nodePendingAck = "node.pending.ack"
+    case nodePendingDrain = "node.pending.drain"
+    case nodePendingPull = "node.pending.pull"
+    case nodePluginToolsUpdate = "node.pluginTools.update"
+    case nodeRename = "node.rename"
+    case nodeRunnerInventoryUpdate = "node.runnerInventory.update"
+    case nodeSkillsUpdate = "node.skills.update"
     case sessionsCompact = "sessions.compact"
     case sessionsDelete = "sessions.delete"
     case sessionsList = "sessions.list"
@@ -70,6 +105,7 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case sessionsPreview = "sessions.preview"
     case sessionsReset = "sessions.reset"
     case sessionsResolve = "sessions.resolve"
+    case skillsBins = "skills.bins"
     case status
     case systemEvent = "system-event"
     case systemPresence = "system-presence"
@@ -83,7 +119,14 @@ public enum GatewayEvent: String, Codable, CaseIterable, Sendable {
     case connectChallenge = "connect.challenge"
     case devicePairRequested = "device.pair.requested"
     case devicePairResolved = "device.pair.resolved"
+    case execApprovalRequested = "exec.approval.requested"
+    case execApprovalResolved = "exec.approval.resolved"
     case health
+    case nodeHostStats = "node.hostStats"
+    case nodeInvokeCancel = "node.invoke.cancel"
+    case nodeInvokeRequest = "node.invoke.request"
+    case nodePairRequested = "node.pair.requested"
+    case nodePairResolved = "node.pair.resolved"
     case presence
     case sessionsChanged = "sessions.changed"
     case shutdown
@@ -119,6 +162,129 @@ public enum GatewayFrame: Codable, Equatable, Sendable {
         case .event(let frame): try frame.encode(to: encoder)
         }
     }
+}
+
+/// `canvas.a2ui.pushJSONL`.
+public struct A2uiPushLinesParams: Codable, Equatable, Sendable {
+    public let jsonl: String
+    public let sessionKey: String?
+
+    public init(
+        jsonl: String,
+        sessionKey: String? = nil
+    ) {
+        self.jsonl = jsonl
+        self.sessionKey = sessionKey
+    }
+}
+
+/// `canvas.a2ui.push`: A2UI messages, as a list or as JSON lines; actions go to the session.
+public struct A2uiPushParams: Codable, Equatable, Sendable {
+    public let messages: [JSONValue]?
+    public let jsonl: String?
+    public let sessionKey: String?
+
+    public init(
+        messages: [JSONValue]? = nil,
+        jsonl: String? = nil,
+        sessionKey: String? = nil
+    ) {
+        self.messages = messages
+        self.jsonl = jsonl
+        self.sessionKey = sessionKey
+    }
+}
+
+/// `canvas.a2ui.reset`: end all surfaces, or those of a session, or one.
+public struct A2uiResetParams: Codable, Equatable, Sendable {
+    public let sessionKey: String?
+    public let surfaceId: String?
+
+    public init(
+        sessionKey: String? = nil,
+        surfaceId: String? = nil
+    ) {
+        self.sessionKey = sessionKey
+        self.surfaceId = surfaceId
+    }
+}
+
+/// Result of `canvas.a2ui.*`: the surfaces there are, and how many screens show them.
+public struct A2uiState: Codable, Equatable, Sendable {
+    public let surfaces: [String]
+    public let screens: Int
+    public let ok: Bool?
+
+    public init(
+        surfaces: [String],
+        screens: Int,
+        ok: Bool? = nil
+    ) {
+        self.surfaces = surfaces
+        self.screens = screens
+        self.ok = ok
+    }
+}
+
+/// What an action reaches, for those who show it (version 4).
+public struct ActionScope: Codable, Equatable, Sendable {
+    public let kind: ActionScopeKind
+    public let target: String?
+    public let recipientCount: Int?
+    public let recipients: [String]?
+    public let audience: ActionScopeAudience?
+    public let amount: String?
+    public let currency: String?
+    public let visibility: ActionScopeVisibility?
+    public let automation: String?
+    public let command: String?
+    public let expiresInDays: Int?
+
+    public init(
+        kind: ActionScopeKind,
+        target: String? = nil,
+        recipientCount: Int? = nil,
+        recipients: [String]? = nil,
+        audience: ActionScopeAudience? = nil,
+        amount: String? = nil,
+        currency: String? = nil,
+        visibility: ActionScopeVisibility? = nil,
+        automation: String? = nil,
+        command: String? = nil,
+        expiresInDays: Int? = nil
+    ) {
+        self.kind = kind
+        self.target = target
+        self.recipientCount = recipientCount
+        self.recipients = recipients
+        self.audience = audience
+        self.amount = amount
+        self.currency = currency
+        self.visibility = visibility
+        self.automation = automation
+        self.command = command
+        self.expiresInDays = expiresInDays
+    }
+}
+
+/// What `ActionScope.kind` may be.
+public enum ActionScopeKind: String, Codable, Sendable {
+    case externalPost = "external-post"
+    case messageSend = "message-send"
+    case payment
+    case standingGrant = "standing-grant"
+}
+
+/// What `ActionScope.audience` may be.
+public enum ActionScopeAudience: String, Codable, Sendable {
+    case external
+    case `internal` = "internal"
+}
+
+/// What `ActionScope.visibility` may be.
+public enum ActionScopeVisibility: String, Codable, Sendable {
+    case `public` = "public"
+    case restricted
 }
 
 /// First answer of `agent`: the message is stored, the run will happen.
@@ -499,6 +665,32 @@ public enum AgentParamsSourceReplyDeliveryMode: String, Codable, Sendable {
     case messageToolOnly = "message_tool_only"
 }
 
+/// What holds for one agent, or for all of them under the name `*`.
+public struct AgentPolicy: Codable, Equatable, Sendable {
+    public let security: String?
+    public let ask: String?
+    public let askFallback: String?
+    public let autoAllowSkills: Bool?
+    public let allowlist: [AllowlistEntry]?
+    public let mcpTools: [AllowedMcpTool]?
+
+    public init(
+        security: String? = nil,
+        ask: String? = nil,
+        askFallback: String? = nil,
+        autoAllowSkills: Bool? = nil,
+        allowlist: [AllowlistEntry]? = nil,
+        mcpTools: [AllowedMcpTool]? = nil
+    ) {
+        self.security = security
+        self.ask = ask
+        self.askFallback = askFallback
+        self.autoAllowSkills = autoAllowSkills
+        self.allowlist = allowlist
+        self.mcpTools = mcpTools
+    }
+}
+
 /// One agent's sessions in `status`.
 public struct AgentSessions: Codable, Equatable, Sendable {
     public let agentId: String
@@ -625,9 +817,467 @@ public enum AgentsListOwnership: String, Codable, Sendable {
     case sole
 }
 
+/// A tool of an MCP server that was always allowed; kept for those who use it.
+public struct AllowedMcpTool: Codable, Equatable, Sendable {
+    public let server: String
+    public let tool: String
+    public let source: AllowedMcpToolSource
+    public let addedAt: Double
+    public let lastUsedAt: Double?
+
+    public init(
+        server: String,
+        tool: String,
+        source: AllowedMcpToolSource = .allowAlways,
+        addedAt: Double,
+        lastUsedAt: Double? = nil
+    ) {
+        self.server = server
+        self.tool = tool
+        self.source = source
+        self.addedAt = addedAt
+        self.lastUsedAt = lastUsedAt
+    }
+}
+
+/// What `AllowedMcpTool.source` may be.
+public enum AllowedMcpToolSource: String, Codable, Sendable {
+    case allowAlways = "allow-always"
+}
+
+/// What may run without asking: a pattern of paths, or one command that was always allowed.
+public struct AllowlistEntry: Codable, Equatable, Sendable {
+    public let pattern: String
+    public let id: String?
+    public let source: AllowlistEntrySource?
+    public let commandText: String?
+    public let argPattern: String?
+    public let lastUsedAt: Double?
+    public let lastUsedCommand: String?
+    public let lastResolvedPath: String?
+
+    public init(
+        pattern: String,
+        id: String? = nil,
+        source: AllowlistEntrySource? = nil,
+        commandText: String? = nil,
+        argPattern: String? = nil,
+        lastUsedAt: Double? = nil,
+        lastUsedCommand: String? = nil,
+        lastResolvedPath: String? = nil
+    ) {
+        self.pattern = pattern
+        self.id = id
+        self.source = source
+        self.commandText = commandText
+        self.argPattern = argPattern
+        self.lastUsedAt = lastUsedAt
+        self.lastUsedCommand = lastUsedCommand
+        self.lastResolvedPath = lastResolvedPath
+    }
+}
+
+/// What `AllowlistEntry.source` may be.
+public enum AllowlistEntrySource: String, Codable, Sendable {
+    case allowAlways = "allow-always"
+}
+
 /// A method for which the contract defines no parameters: any object will do.
 public struct AnyParams: Codable, Equatable, Sendable {
     public init() {}
+}
+
+/// First answer of `exec.approval.request` with `twoPhase`: it stands; the decision follows.
+public struct ApprovalAccepted: Codable, Equatable, Sendable {
+    public let id: String
+    public let createdAtMs: Int
+    public let expiresAtMs: Int
+    public let deliveryRoute: ApprovalAcceptedDeliveryRoute
+    public let status: ApprovalAcceptedStatus?
+
+    public init(
+        id: String,
+        createdAtMs: Int,
+        expiresAtMs: Int,
+        deliveryRoute: ApprovalAcceptedDeliveryRoute,
+        status: ApprovalAcceptedStatus? = nil
+    ) {
+        self.id = id
+        self.createdAtMs = createdAtMs
+        self.expiresAtMs = expiresAtMs
+        self.deliveryRoute = deliveryRoute
+        self.status = status
+    }
+}
+
+/// What `ApprovalAccepted.deliveryRoute` may be.
+public enum ApprovalAcceptedDeliveryRoute: String, Codable, Sendable {
+    case approvalClient = "approval-client"
+    case none
+}
+
+/// What `ApprovalAccepted.status` may be.
+public enum ApprovalAcceptedStatus: String, Codable, Sendable {
+    case accepted
+}
+
+/// `exec.approval.get`; the id may be cut to its unique beginning.
+public struct ApprovalIdParams: Codable, Equatable, Sendable {
+    public let id: String
+
+    public init(
+        id: String
+    ) {
+        self.id = id
+    }
+}
+
+/// Result of `exec.approval.resolve`.
+public struct ApprovalOk: Codable, Equatable, Sendable {
+    public let ok: Bool?
+
+    public init(
+        ok: Bool? = nil
+    ) {
+        self.ok = ok
+    }
+}
+
+/// `exec.approval.request`: may this run? `timeoutMs` is how long the question stands.
+public struct ApprovalRequestParams: Codable, Equatable, Sendable {
+    public let id: String?
+    public let command: String?
+    public let commandArgv: [String]?
+    public let systemRunPlan: SystemRunPlan?
+    public let env: [String: String]?
+    public let cwd: String??
+    public let nodeId: String??
+    public let host: String??
+    public let security: String??
+    public let ask: String??
+    public let warningText: String??
+    public let scope: ActionScope?
+    public let unavailableDecisions: [String]?
+    public let commandSpans: [CommandSpan]?
+    public let agentId: String??
+    public let resolvedPath: String??
+    public let sessionKey: String??
+    public let sessionId: String??
+    public let runId: String??
+    public let toolCallId: String??
+    public let turnSourceChannel: String??
+    public let turnSourceTo: String??
+    public let turnSourceAccountId: String??
+    public let turnSourceThreadId: JSONValue??
+    public let approvalReviewerDeviceIds: [String]?
+    public let requireDeliveryRoute: Bool?
+    public let suppressDelivery: Bool?
+    public let deliverToApprovalClientsOnly: Bool?
+    public let timeoutMs: Int?
+    public let twoPhase: Bool?
+
+    public init(
+        id: String? = nil,
+        command: String? = nil,
+        commandArgv: [String]? = nil,
+        systemRunPlan: SystemRunPlan? = nil,
+        env: [String: String]? = nil,
+        cwd: String?? = nil,
+        nodeId: String?? = nil,
+        host: String?? = nil,
+        security: String?? = nil,
+        ask: String?? = nil,
+        warningText: String?? = nil,
+        scope: ActionScope? = nil,
+        unavailableDecisions: [String]? = nil,
+        commandSpans: [CommandSpan]? = nil,
+        agentId: String?? = nil,
+        resolvedPath: String?? = nil,
+        sessionKey: String?? = nil,
+        sessionId: String?? = nil,
+        runId: String?? = nil,
+        toolCallId: String?? = nil,
+        turnSourceChannel: String?? = nil,
+        turnSourceTo: String?? = nil,
+        turnSourceAccountId: String?? = nil,
+        turnSourceThreadId: JSONValue?? = nil,
+        approvalReviewerDeviceIds: [String]? = nil,
+        requireDeliveryRoute: Bool? = nil,
+        suppressDelivery: Bool? = nil,
+        deliverToApprovalClientsOnly: Bool? = nil,
+        timeoutMs: Int? = nil,
+        twoPhase: Bool? = nil
+    ) {
+        self.id = id
+        self.command = command
+        self.commandArgv = commandArgv
+        self.systemRunPlan = systemRunPlan
+        self.env = env
+        self.cwd = cwd
+        self.nodeId = nodeId
+        self.host = host
+        self.security = security
+        self.ask = ask
+        self.warningText = warningText
+        self.scope = scope
+        self.unavailableDecisions = unavailableDecisions
+        self.commandSpans = commandSpans
+        self.agentId = agentId
+        self.resolvedPath = resolvedPath
+        self.sessionKey = sessionKey
+        self.sessionId = sessionId
+        self.runId = runId
+        self.toolCallId = toolCallId
+        self.turnSourceChannel = turnSourceChannel
+        self.turnSourceTo = turnSourceTo
+        self.turnSourceAccountId = turnSourceAccountId
+        self.turnSourceThreadId = turnSourceThreadId
+        self.approvalReviewerDeviceIds = approvalReviewerDeviceIds
+        self.requireDeliveryRoute = requireDeliveryRoute
+        self.suppressDelivery = suppressDelivery
+        self.deliverToApprovalClientsOnly = deliverToApprovalClientsOnly
+        self.timeoutMs = timeoutMs
+        self.twoPhase = twoPhase
+    }
+}
+
+/// Event `exec.approval.requested`, and an item of `exec.approval.list`.
+public struct ApprovalRequested: Codable, Equatable, Sendable {
+    public let id: String
+    public let request: ExecRequest
+    public let createdAtMs: Int
+    public let expiresAtMs: Int
+    public let approvalKind: ApprovalRequestedApprovalKind?
+
+    public init(
+        id: String,
+        request: ExecRequest,
+        createdAtMs: Int,
+        expiresAtMs: Int,
+        approvalKind: ApprovalRequestedApprovalKind? = nil
+    ) {
+        self.id = id
+        self.request = request
+        self.createdAtMs = createdAtMs
+        self.expiresAtMs = expiresAtMs
+        self.approvalKind = approvalKind
+    }
+}
+
+/// What `ApprovalRequested.approvalKind` may be.
+public enum ApprovalRequestedApprovalKind: String, Codable, Sendable {
+    case exec
+}
+
+/// `exec.approval.resolve`. `decision` is one of `Decision`.
+public struct ApprovalResolveParams: Codable, Equatable, Sendable {
+    public let id: String
+    public let decision: String
+    public let reviewer: ChannelReviewer?
+    public let grantExpiresInDays: Int?
+
+    public init(
+        id: String,
+        decision: String,
+        reviewer: ChannelReviewer? = nil,
+        grantExpiresInDays: Int? = nil
+    ) {
+        self.id = id
+        self.decision = decision
+        self.reviewer = reviewer
+        self.grantExpiresInDays = grantExpiresInDays
+    }
+}
+
+/// Event `exec.approval.resolved`: who decided what. `resolvedBy` is `null` where it was no person, see `reason`. Version 4 repeats the request.
+public struct ApprovalResolved: Codable, Equatable, Sendable {
+    public let id: String
+    public let decision: ApprovalResolvedDecision
+    public let resolvedBy: String?
+    public let ts: Int
+    public let reason: ApprovalResolvedReason?
+    public let request: ExecRequest?
+
+    public init(
+        id: String,
+        decision: ApprovalResolvedDecision,
+        resolvedBy: String?,
+        ts: Int,
+        reason: ApprovalResolvedReason? = nil,
+        request: ExecRequest? = nil
+    ) {
+        self.id = id
+        self.decision = decision
+        self.resolvedBy = resolvedBy
+        self.ts = ts
+        self.reason = reason
+        self.request = request
+    }
+}
+
+/// What `ApprovalResolved.decision` may be.
+public enum ApprovalResolvedDecision: String, Codable, Sendable {
+    case allowAlways = "allow-always"
+    case allowOnce = "allow-once"
+    case deny
+}
+
+/// What `ApprovalResolved.reason` may be.
+public enum ApprovalResolvedReason: String, Codable, Sendable {
+    case gatewayRestart = "gateway-restart"
+    case noRoute = "no-route"
+    case policy
+    case runAborted = "run-aborted"
+    case timeout
+    case user
+}
+
+/// Result of `exec.approval.request` and `waitDecision`. `terminalReason` says why, where it was not a person who decided; `resolvedBy` who it was.
+public struct ApprovalResult: Codable, Equatable, Sendable {
+    public let id: String
+    public let decision: ApprovalResultDecision?
+    public let createdAtMs: Int
+    public let expiresAtMs: Int
+    public let resolvedBy: String?
+    public let terminalReason: ApprovalResultTerminalReason?
+
+    public init(
+        id: String,
+        decision: ApprovalResultDecision?,
+        createdAtMs: Int,
+        expiresAtMs: Int,
+        resolvedBy: String? = nil,
+        terminalReason: ApprovalResultTerminalReason? = nil
+    ) {
+        self.id = id
+        self.decision = decision
+        self.createdAtMs = createdAtMs
+        self.expiresAtMs = expiresAtMs
+        self.resolvedBy = resolvedBy
+        self.terminalReason = terminalReason
+    }
+}
+
+/// What `ApprovalResult.decision` may be.
+public enum ApprovalResultDecision: String, Codable, Sendable {
+    case allowAlways = "allow-always"
+    case allowOnce = "allow-once"
+    case deny
+}
+
+/// What `ApprovalResult.terminalReason` may be.
+public enum ApprovalResultTerminalReason: String, Codable, Sendable {
+    case gatewayRestart = "gateway-restart"
+    case noRoute = "no-route"
+    case policy
+    case runAborted = "run-aborted"
+    case timeout
+    case user
+}
+
+/// Result of `exec.approval.get`: a question that stands.
+public struct ApprovalView: Codable, Equatable, Sendable {
+    public let id: String
+    public let commandText: String
+    public let commandPreview: String?
+    public let allowedDecisions: [String]
+    public let host: String?
+    public let nodeId: String?
+    public let agentId: String?
+    public let expiresAtMs: Int
+
+    public init(
+        id: String,
+        commandText: String,
+        commandPreview: String?,
+        allowedDecisions: [String],
+        host: String?,
+        nodeId: String?,
+        agentId: String?,
+        expiresAtMs: Int
+    ) {
+        self.id = id
+        self.commandText = commandText
+        self.commandPreview = commandPreview
+        self.allowedDecisions = allowedDecisions
+        self.host = host
+        self.nodeId = nodeId
+        self.agentId = agentId
+        self.expiresAtMs = expiresAtMs
+    }
+}
+
+/// `exec.approval.waitDecision`; the contract leaves its parameters open.
+public struct ApprovalWaitParams: Codable, Equatable, Sendable {
+    public let id: String
+
+    public init(
+        id: String
+    ) {
+        self.id = id
+    }
+}
+
+/// A node whose commands an operator approved. `token`: told once, to version 3 only.
+public struct ApprovedNode: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let createdAtMs: Int
+    public let approvedAtMs: Int
+    public let caps: [String]?
+    public let commands: [String]?
+    public let permissions: [String: Bool]?
+    public let displayName: String?
+    public let platform: String?
+    public let version: String?
+    public let deviceFamily: String?
+    public let modelIdentifier: String?
+    public let clientId: String?
+    public let clientMode: String?
+    public let remoteIp: String?
+    public let lastConnectedAtMs: Int?
+    public let lastSeenAtMs: Int?
+    public let lastSeenReason: String?
+    public let token: String?
+
+    public init(
+        nodeId: String,
+        createdAtMs: Int,
+        approvedAtMs: Int,
+        caps: [String]? = nil,
+        commands: [String]? = nil,
+        permissions: [String: Bool]? = nil,
+        displayName: String? = nil,
+        platform: String? = nil,
+        version: String? = nil,
+        deviceFamily: String? = nil,
+        modelIdentifier: String? = nil,
+        clientId: String? = nil,
+        clientMode: String? = nil,
+        remoteIp: String? = nil,
+        lastConnectedAtMs: Int? = nil,
+        lastSeenAtMs: Int? = nil,
+        lastSeenReason: String? = nil,
+        token: String? = nil
+    ) {
+        self.nodeId = nodeId
+        self.createdAtMs = createdAtMs
+        self.approvedAtMs = approvedAtMs
+        self.caps = caps
+        self.commands = commands
+        self.permissions = permissions
+        self.displayName = displayName
+        self.platform = platform
+        self.version = version
+        self.deviceFamily = deviceFamily
+        self.modelIdentifier = modelIdentifier
+        self.clientId = clientId
+        self.clientMode = clientMode
+        self.remoteIp = remoteIp
+        self.lastConnectedAtMs = lastConnectedAtMs
+        self.lastSeenAtMs = lastSeenAtMs
+        self.lastSeenReason = lastSeenReason
+        self.token = token
+    }
 }
 
 /// A file sent along; `content` is base64 text.
@@ -687,6 +1337,23 @@ public struct ChallengeEvent: Codable, Equatable, Sendable {
     ) {
         self.nonce = nonce
         self.ts = ts
+    }
+}
+
+/// Somebody in a chat who decided; the channel vouches for them (version 4).
+public struct ChannelReviewer: Codable, Equatable, Sendable {
+    public let channel: String
+    public let accountId: String
+    public let senderId: String
+
+    public init(
+        channel: String,
+        accountId: String,
+        senderId: String
+    ) {
+        self.channel = channel
+        self.accountId = accountId
+        self.senderId = senderId
     }
 }
 
@@ -1155,6 +1822,20 @@ public enum ClientInfoMode: String, Codable, Sendable {
     case worker
 }
 
+/// A part of the command to be highlighted.
+public struct CommandSpan: Codable, Equatable, Sendable {
+    public let startIndex: Int
+    public let endIndex: Int
+
+    public init(
+        startIndex: Int,
+        endIndex: Int
+    ) {
+        self.startIndex = startIndex
+        self.endIndex = endIndex
+    }
+}
+
 /// Credentials. Never logged: see `__repr__`.
 public struct ConnectAuth: Codable, Equatable, Sendable {
     public let token: String?
@@ -1308,6 +1989,83 @@ public enum EventFrameType: String, Codable, Sendable {
     case event
 }
 
+/// What somebody wants to run, as those who decide see it. The first eight fields are there in both versions, `null` where nothing is known.
+public struct ExecRequest: Codable, Equatable, Sendable {
+    public let command: String
+    public let cwd: String?
+    public let host: String?
+    public let security: String?
+    public let ask: String?
+    public let agentId: String?
+    public let resolvedPath: String?
+    public let sessionKey: String?
+    public let nodeId: String?
+    public let commandArgv: [String]?
+    public let commandSpans: [CommandSpan]?
+    public let warningText: String?
+    public let systemRunPlan: SystemRunPlan?
+    public let scope: ActionScope?
+    public let envKeys: [String]?
+    public let allowedDecisions: [String]?
+    public let sessionId: String?
+    public let runId: String?
+    public let toolCallId: String?
+    public let turnSourceChannel: String?
+    public let turnSourceTo: String?
+    public let turnSourceAccountId: String?
+    public let turnSourceThreadId: JSONValue?
+
+    public init(
+        command: String,
+        cwd: String? = nil,
+        host: String? = nil,
+        security: String? = nil,
+        ask: String? = nil,
+        agentId: String? = nil,
+        resolvedPath: String? = nil,
+        sessionKey: String? = nil,
+        nodeId: String? = nil,
+        commandArgv: [String]? = nil,
+        commandSpans: [CommandSpan]? = nil,
+        warningText: String? = nil,
+        systemRunPlan: SystemRunPlan? = nil,
+        scope: ActionScope? = nil,
+        envKeys: [String]? = nil,
+        allowedDecisions: [String]? = nil,
+        sessionId: String? = nil,
+        runId: String? = nil,
+        toolCallId: String? = nil,
+        turnSourceChannel: String? = nil,
+        turnSourceTo: String? = nil,
+        turnSourceAccountId: String? = nil,
+        turnSourceThreadId: JSONValue? = nil
+    ) {
+        self.command = command
+        self.cwd = cwd
+        self.host = host
+        self.security = security
+        self.ask = ask
+        self.agentId = agentId
+        self.resolvedPath = resolvedPath
+        self.sessionKey = sessionKey
+        self.nodeId = nodeId
+        self.commandArgv = commandArgv
+        self.commandSpans = commandSpans
+        self.warningText = warningText
+        self.systemRunPlan = systemRunPlan
+        self.scope = scope
+        self.envKeys = envKeys
+        self.allowedDecisions = allowedDecisions
+        self.sessionId = sessionId
+        self.runId = runId
+        self.toolCallId = toolCallId
+        self.turnSourceChannel = turnSourceChannel
+        self.turnSourceTo = turnSourceTo
+        self.turnSourceAccountId = turnSourceAccountId
+        self.turnSourceThreadId = turnSourceThreadId
+    }
+}
+
 /// Exactly the methods and events that work.
 public struct Features: Codable, Equatable, Sendable {
     public let methods: [String]
@@ -1322,6 +2080,156 @@ public struct Features: Codable, Equatable, Sendable {
         self.methods = methods
         self.events = events
         self.capabilities = capabilities
+    }
+}
+
+/// Result of `canvas.files.read`.
+public struct FileContent: Codable, Equatable, Sendable {
+    public let file: FileEntry
+    public let content: String
+    public let encoding: FileContentEncoding
+
+    public init(
+        file: FileEntry,
+        content: String,
+        encoding: FileContentEncoding
+    ) {
+        self.file = file
+        self.content = content
+        self.encoding = encoding
+    }
+}
+
+/// What `FileContent.encoding` may be.
+public enum FileContentEncoding: String, Codable, Sendable {
+    case base64
+    case utf8
+}
+
+/// `canvas.files.delete`: a file, or a directory with everything in it.
+public struct FileDeleteParams: Codable, Equatable, Sendable {
+    public let path: String
+
+    public init(
+        path: String
+    ) {
+        self.path = path
+    }
+}
+
+/// A file of the canvas; `size` in bytes.
+public struct FileEntry: Codable, Equatable, Sendable {
+    public let path: String
+    public let size: Int
+    public let modifiedAtMs: Int
+
+    public init(
+        path: String,
+        size: Int,
+        modifiedAtMs: Int
+    ) {
+        self.path = path
+        self.size = size
+        self.modifiedAtMs = modifiedAtMs
+    }
+}
+
+/// Result of `canvas.files.list`; `truncated`: there are more.
+public struct FileList: Codable, Equatable, Sendable {
+    public let files: [FileEntry]
+    public let truncated: Bool
+
+    public init(
+        files: [FileEntry],
+        truncated: Bool
+    ) {
+        self.files = files
+        self.truncated = truncated
+    }
+}
+
+/// `canvas.files.list`: the files under a directory.
+public struct FileListParams: Codable, Equatable, Sendable {
+    public let path: String?
+    public let limit: Int?
+
+    public init(
+        path: String? = nil,
+        limit: Int? = nil
+    ) {
+        self.path = path
+        self.limit = limit
+    }
+}
+
+/// `canvas.files.read`; without `encoding` text comes as text and anything else as base64.
+public struct FileReadParams: Codable, Equatable, Sendable {
+    public let path: String
+    public let encoding: FileReadParamsEncoding?
+
+    public init(
+        path: String,
+        encoding: FileReadParamsEncoding? = nil
+    ) {
+        self.path = path
+        self.encoding = encoding
+    }
+}
+
+/// What `FileReadParams.encoding` may be.
+public enum FileReadParamsEncoding: String, Codable, Sendable {
+    case base64
+    case utf8
+}
+
+/// `canvas.files.write`: put a file there, whole.
+public struct FileWriteParams: Codable, Equatable, Sendable {
+    public let path: String
+    public let content: String
+    public let encoding: FileWriteParamsEncoding?
+
+    public init(
+        path: String,
+        content: String,
+        encoding: FileWriteParamsEncoding? = nil
+    ) {
+        self.path = path
+        self.content = content
+        self.encoding = encoding
+    }
+}
+
+/// What `FileWriteParams.encoding` may be.
+public enum FileWriteParamsEncoding: String, Codable, Sendable {
+    case base64
+    case utf8
+}
+
+/// Result of `canvas.files.write`.
+public struct FileWritten: Codable, Equatable, Sendable {
+    public let file: FileEntry
+    public let ok: Bool?
+
+    public init(
+        file: FileEntry,
+        ok: Bool? = nil
+    ) {
+        self.file = file
+        self.ok = ok
+    }
+}
+
+/// Result of `canvas.files.delete` and `canvas.files.reset`: how many files went.
+public struct FilesDeleted: Codable, Equatable, Sendable {
+    public let deleted: Int
+    public let ok: Bool?
+
+    public init(
+        deleted: Int,
+        ok: Bool? = nil
+    ) {
+        self.deleted = deleted
+        self.ok = ok
     }
 }
 
@@ -1508,6 +2416,49 @@ public enum HelloOkType: String, Codable, Sendable {
     case helloOk = "hello-ok"
 }
 
+/// How busy a node's host is; `updated_at_ms` is the Gateway's time of receipt.
+public struct HostStats: Codable, Equatable, Sendable {
+    public let cpuCount: Int
+    public let memoryTotalBytes: Int
+    public let memoryFreeBytes: Int
+    public let loadAverage: [Double]?
+    public let diskTotalBytes: Int?
+    public let diskAvailableBytes: Int?
+    public let updatedAtMs: Int?
+
+    public init(
+        cpuCount: Int,
+        memoryTotalBytes: Int,
+        memoryFreeBytes: Int,
+        loadAverage: [Double]? = nil,
+        diskTotalBytes: Int? = nil,
+        diskAvailableBytes: Int? = nil,
+        updatedAtMs: Int? = nil
+    ) {
+        self.cpuCount = cpuCount
+        self.memoryTotalBytes = memoryTotalBytes
+        self.memoryFreeBytes = memoryFreeBytes
+        self.loadAverage = loadAverage
+        self.diskTotalBytes = diskTotalBytes
+        self.diskAvailableBytes = diskAvailableBytes
+        self.updatedAtMs = updatedAtMs
+    }
+}
+
+/// `node.hostStats` (version 4): a node told how busy its host is.
+public struct HostStatsEvent: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let hostStats: HostStats
+
+    public init(
+        nodeId: String,
+        hostStats: HostStats
+    ) {
+        self.nodeId = nodeId
+        self.hostStats = hostStats
+    }
+}
+
 /// Name and picture of an agent in a list.
 public struct IdentitySummary: Codable, Equatable, Sendable {
     public let name: String?
@@ -1653,9 +2604,841 @@ public enum ModelsListParamsView: String, Codable, Sendable {
     case providerConfig = "provider-config"
 }
 
+/// The policy of such a node.
+public struct NativePolicy: Codable, Equatable, Sendable {
+    public let rules: [NativeRule]
+    public let defaultAction: NativePolicyDefaultAction?
+
+    public init(
+        rules: [NativeRule],
+        defaultAction: NativePolicyDefaultAction? = nil
+    ) {
+        self.rules = rules
+        self.defaultAction = defaultAction
+    }
+}
+
+/// What `NativePolicy.defaultAction` may be.
+public enum NativePolicyDefaultAction: String, Codable, Sendable {
+    case allow
+    case deny
+    case prompt
+}
+
+/// A rule of a node that has a policy of its own kind (version 4).
+public struct NativeRule: Codable, Equatable, Sendable {
+    public let pattern: String
+    public let action: NativeRuleAction
+    public let shells: [String]?
+    public let description: String?
+    public let enabled: Bool?
+
+    public init(
+        pattern: String,
+        action: NativeRuleAction,
+        shells: [String]? = nil,
+        description: String? = nil,
+        enabled: Bool? = nil
+    ) {
+        self.pattern = pattern
+        self.action = action
+        self.shells = shells
+        self.description = description
+        self.enabled = enabled
+    }
+}
+
+/// What `NativeRule.action` may be.
+public enum NativeRuleAction: String, Codable, Sendable {
+    case allow
+    case deny
+    case prompt
+}
+
 /// A method that takes nothing: the empty object.
 public struct NoParams: Codable, Equatable, Sendable {
     public init() {}
+}
+
+/// A node as `node.list` shows it. From `client_id` to `pending_declared_permissions`: version 4 only. `caps` and `commands` are what counts now, not what the node claims.
+public struct Node: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let caps: [String]
+    public let commands: [String]
+    public let paired: Bool
+    public let connected: Bool
+    public let displayName: String?
+    public let platform: String?
+    public let version: String?
+    public let deviceFamily: String?
+    public let modelIdentifier: String?
+    public let remoteIp: String?
+    public let pathEnv: String?
+    public let permissions: [String: Bool]?
+    public let connectedAtMs: Int?
+    public let lastConnectedAtMs: Int?
+    public let lastDisconnectedAtMs: Int?
+    public let lastSeenAtMs: Int?
+    public let lastSeenReason: String?
+    public let clientId: String?
+    public let clientMode: String?
+    public let sessionHost: Bool?
+    public let nodePluginTools: [PluginTool]?
+    public let hostStats: HostStats?
+    public let approvalState: NodeApprovalState?
+    public let approvedAtMs: Int?
+    public let pendingRequestId: String?
+    public let pendingDeclaredCaps: [String]?
+    public let pendingDeclaredCommands: [String]?
+    public let pendingDeclaredPermissions: [String: Bool]?
+
+    public init(
+        nodeId: String,
+        caps: [String],
+        commands: [String],
+        paired: Bool,
+        connected: Bool,
+        displayName: String? = nil,
+        platform: String? = nil,
+        version: String? = nil,
+        deviceFamily: String? = nil,
+        modelIdentifier: String? = nil,
+        remoteIp: String? = nil,
+        pathEnv: String? = nil,
+        permissions: [String: Bool]? = nil,
+        connectedAtMs: Int? = nil,
+        lastConnectedAtMs: Int? = nil,
+        lastDisconnectedAtMs: Int? = nil,
+        lastSeenAtMs: Int? = nil,
+        lastSeenReason: String? = nil,
+        clientId: String? = nil,
+        clientMode: String? = nil,
+        sessionHost: Bool? = nil,
+        nodePluginTools: [PluginTool]? = nil,
+        hostStats: HostStats? = nil,
+        approvalState: NodeApprovalState? = nil,
+        approvedAtMs: Int? = nil,
+        pendingRequestId: String? = nil,
+        pendingDeclaredCaps: [String]? = nil,
+        pendingDeclaredCommands: [String]? = nil,
+        pendingDeclaredPermissions: [String: Bool]? = nil
+    ) {
+        self.nodeId = nodeId
+        self.caps = caps
+        self.commands = commands
+        self.paired = paired
+        self.connected = connected
+        self.displayName = displayName
+        self.platform = platform
+        self.version = version
+        self.deviceFamily = deviceFamily
+        self.modelIdentifier = modelIdentifier
+        self.remoteIp = remoteIp
+        self.pathEnv = pathEnv
+        self.permissions = permissions
+        self.connectedAtMs = connectedAtMs
+        self.lastConnectedAtMs = lastConnectedAtMs
+        self.lastDisconnectedAtMs = lastDisconnectedAtMs
+        self.lastSeenAtMs = lastSeenAtMs
+        self.lastSeenReason = lastSeenReason
+        self.clientId = clientId
+        self.clientMode = clientMode
+        self.sessionHost = sessionHost
+        self.nodePluginTools = nodePluginTools
+        self.hostStats = hostStats
+        self.approvalState = approvalState
+        self.approvedAtMs = approvedAtMs
+        self.pendingRequestId = pendingRequestId
+        self.pendingDeclaredCaps = pendingDeclaredCaps
+        self.pendingDeclaredCommands = pendingDeclaredCommands
+        self.pendingDeclaredPermissions = pendingDeclaredPermissions
+    }
+}
+
+/// What `Node.approvalState` may be.
+public enum NodeApprovalState: String, Codable, Sendable {
+    case approved
+    case pendingApproval = "pending-approval"
+    case pendingReapproval = "pending-reapproval"
+    case unapproved
+}
+
+/// Result of `node.describe`.
+public struct NodeDescription: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let caps: [String]
+    public let commands: [String]
+    public let paired: Bool
+    public let connected: Bool
+    public let displayName: String?
+    public let platform: String?
+    public let version: String?
+    public let deviceFamily: String?
+    public let modelIdentifier: String?
+    public let remoteIp: String?
+    public let pathEnv: String?
+    public let permissions: [String: Bool]?
+    public let connectedAtMs: Int?
+    public let lastConnectedAtMs: Int?
+    public let lastDisconnectedAtMs: Int?
+    public let lastSeenAtMs: Int?
+    public let lastSeenReason: String?
+    public let clientId: String?
+    public let clientMode: String?
+    public let sessionHost: Bool?
+    public let nodePluginTools: [PluginTool]?
+    public let hostStats: HostStats?
+    public let approvalState: NodeDescriptionApprovalState?
+    public let approvedAtMs: Int?
+    public let pendingRequestId: String?
+    public let pendingDeclaredCaps: [String]?
+    public let pendingDeclaredCommands: [String]?
+    public let pendingDeclaredPermissions: [String: Bool]?
+    public let ts: Int
+
+    public init(
+        nodeId: String,
+        caps: [String],
+        commands: [String],
+        paired: Bool,
+        connected: Bool,
+        displayName: String? = nil,
+        platform: String? = nil,
+        version: String? = nil,
+        deviceFamily: String? = nil,
+        modelIdentifier: String? = nil,
+        remoteIp: String? = nil,
+        pathEnv: String? = nil,
+        permissions: [String: Bool]? = nil,
+        connectedAtMs: Int? = nil,
+        lastConnectedAtMs: Int? = nil,
+        lastDisconnectedAtMs: Int? = nil,
+        lastSeenAtMs: Int? = nil,
+        lastSeenReason: String? = nil,
+        clientId: String? = nil,
+        clientMode: String? = nil,
+        sessionHost: Bool? = nil,
+        nodePluginTools: [PluginTool]? = nil,
+        hostStats: HostStats? = nil,
+        approvalState: NodeDescriptionApprovalState? = nil,
+        approvedAtMs: Int? = nil,
+        pendingRequestId: String? = nil,
+        pendingDeclaredCaps: [String]? = nil,
+        pendingDeclaredCommands: [String]? = nil,
+        pendingDeclaredPermissions: [String: Bool]? = nil,
+        ts: Int
+    ) {
+        self.nodeId = nodeId
+        self.caps = caps
+        self.commands = commands
+        self.paired = paired
+        self.connected = connected
+        self.displayName = displayName
+        self.platform = platform
+        self.version = version
+        self.deviceFamily = deviceFamily
+        self.modelIdentifier = modelIdentifier
+        self.remoteIp = remoteIp
+        self.pathEnv = pathEnv
+        self.permissions = permissions
+        self.connectedAtMs = connectedAtMs
+        self.lastConnectedAtMs = lastConnectedAtMs
+        self.lastDisconnectedAtMs = lastDisconnectedAtMs
+        self.lastSeenAtMs = lastSeenAtMs
+        self.lastSeenReason = lastSeenReason
+        self.clientId = clientId
+        self.clientMode = clientMode
+        self.sessionHost = sessionHost
+        self.nodePluginTools = nodePluginTools
+        self.hostStats = hostStats
+        self.approvalState = approvalState
+        self.approvedAtMs = approvedAtMs
+        self.pendingRequestId = pendingRequestId
+        self.pendingDeclaredCaps = pendingDeclaredCaps
+        self.pendingDeclaredCommands = pendingDeclaredCommands
+        self.pendingDeclaredPermissions = pendingDeclaredPermissions
+        self.ts = ts
+    }
+}
+
+/// What `NodeDescription.approvalState` may be.
+public enum NodeDescriptionApprovalState: String, Codable, Sendable {
+    case approved
+    case pendingApproval = "pending-approval"
+    case pendingReapproval = "pending-reapproval"
+    case unapproved
+}
+
+/// `node.event`.
+public struct NodeEventParams: Codable, Equatable, Sendable {
+    public let event: String
+    public let payload: JSONValue?
+    public let payloadJSON: String??
+
+    public init(
+        event: String,
+        payload: JSONValue? = nil,
+        payloadJSON: String?? = nil
+    ) {
+        self.event = event
+        self.payload = payload
+        self.payloadJSON = payloadJSON
+    }
+}
+
+/// Result of `node.event`; after `ok` only in version 4.
+public struct NodeEventResult: Codable, Equatable, Sendable {
+    public let ok: Bool?
+    public let event: String?
+    public let handled: Bool?
+    public let reason: String?
+
+    public init(
+        ok: Bool? = nil,
+        event: String? = nil,
+        handled: Bool? = nil,
+        reason: String? = nil
+    ) {
+        self.ok = ok
+        self.event = event
+        self.handled = handled
+        self.reason = reason
+    }
+}
+
+/// Why a node could not.
+public struct NodeFailure: Codable, Equatable, Sendable {
+    public let code: String?
+    public let message: String?
+
+    public init(
+        code: String? = nil,
+        message: String? = nil
+    ) {
+        self.code = code
+        self.message = message
+    }
+}
+
+/// `node.invoke.cancel` (version 4): nobody waits for this result any more.
+public struct NodeInvokeCancelEvent: Codable, Equatable, Sendable {
+    public let invokeId: String
+    public let nodeId: String
+
+    public init(
+        invokeId: String,
+        nodeId: String
+    ) {
+        self.invokeId = invokeId
+        self.nodeId = nodeId
+    }
+}
+
+/// `node.invoke`. The fields from `session_key` on are version 4's, and only taken note of.
+public struct NodeInvokeParams: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let command: String
+    public let idempotencyKey: String
+    public let params: JSONValue?
+    public let timeoutMs: Int?
+    public let sessionKey: String?
+    public let turnSourceChannel: String?
+    public let turnSourceTo: String?
+    public let turnSourceAccountId: String?
+    public let turnSourceThreadId: JSONValue?
+
+    public init(
+        nodeId: String,
+        command: String,
+        idempotencyKey: String,
+        params: JSONValue? = nil,
+        timeoutMs: Int? = nil,
+        sessionKey: String? = nil,
+        turnSourceChannel: String? = nil,
+        turnSourceTo: String? = nil,
+        turnSourceAccountId: String? = nil,
+        turnSourceThreadId: JSONValue? = nil
+    ) {
+        self.nodeId = nodeId
+        self.command = command
+        self.idempotencyKey = idempotencyKey
+        self.params = params
+        self.timeoutMs = timeoutMs
+        self.sessionKey = sessionKey
+        self.turnSourceChannel = turnSourceChannel
+        self.turnSourceTo = turnSourceTo
+        self.turnSourceAccountId = turnSourceAccountId
+        self.turnSourceThreadId = turnSourceThreadId
+    }
+}
+
+/// `node.invoke.progress` (version 4): output of a command that is still running.
+public struct NodeInvokeProgressParams: Codable, Equatable, Sendable {
+    public let invokeId: String
+    public let nodeId: String
+    public let seq: Int
+    public let chunk: String
+
+    public init(
+        invokeId: String,
+        nodeId: String,
+        seq: Int,
+        chunk: String
+    ) {
+        self.invokeId = invokeId
+        self.nodeId = nodeId
+        self.seq = seq
+        self.chunk = chunk
+    }
+}
+
+/// `node.invoke.request`: to the node that is asked, and to nobody else.
+public struct NodeInvokeRequestEvent: Codable, Equatable, Sendable {
+    public let id: String
+    public let nodeId: String
+    public let command: String
+    public let paramsJSON: String?
+    public let timeoutMs: Int?
+    public let idempotencyKey: String?
+
+    public init(
+        id: String,
+        nodeId: String,
+        command: String,
+        paramsJSON: String? = nil,
+        timeoutMs: Int? = nil,
+        idempotencyKey: String? = nil
+    ) {
+        self.id = id
+        self.nodeId = nodeId
+        self.command = command
+        self.paramsJSON = paramsJSON
+        self.timeoutMs = timeoutMs
+        self.idempotencyKey = idempotencyKey
+    }
+}
+
+/// `node.invoke.result`. `payload_json` should be a string that holds JSON. Apps in the field also send `null`, or the value itself; both are taken, as the original does.
+public struct NodeInvokeResultParams: Codable, Equatable, Sendable {
+    public let id: String
+    public let nodeId: String
+    public let ok: Bool
+    public let payload: JSONValue?
+    public let payloadJSON: JSONValue?
+    public let error: NodeFailure??
+
+    public init(
+        id: String,
+        nodeId: String,
+        ok: Bool,
+        payload: JSONValue? = nil,
+        payloadJSON: JSONValue? = nil,
+        error: NodeFailure?? = nil
+    ) {
+        self.id = id
+        self.nodeId = nodeId
+        self.ok = ok
+        self.payload = payload
+        self.payloadJSON = payloadJSON
+        self.error = error
+    }
+}
+
+/// Result of `node.invoke`: the node's result, as JSON and, if it came so, as a string too.
+public struct NodeInvoked: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let command: String
+    public let payload: JSONValue?
+    public let payloadJSON: String?
+    public let ok: Bool?
+
+    public init(
+        nodeId: String,
+        command: String,
+        payload: JSONValue? = nil,
+        payloadJSON: String? = nil,
+        ok: Bool? = nil
+    ) {
+        self.nodeId = nodeId
+        self.command = command
+        self.payload = payload
+        self.payloadJSON = payloadJSON
+        self.ok = ok
+    }
+}
+
+/// Result of `node.list`: the connected ones first, then by name.
+public struct NodeList: Codable, Equatable, Sendable {
+    public let ts: Int
+    public let nodes: [Node]
+
+    public init(
+        ts: Int,
+        nodes: [Node]
+    ) {
+        self.ts = ts
+        self.nodes = nodes
+    }
+}
+
+/// Result of `node.pair.approve`.
+public struct NodePairApproved: Codable, Equatable, Sendable {
+    public let requestId: String
+    public let node: ApprovedNode
+
+    public init(
+        requestId: String,
+        node: ApprovedNode
+    ) {
+        self.requestId = requestId
+        self.node = node
+    }
+}
+
+/// `node.pair.approve` and `node.pair.reject`.
+public struct NodePairDecisionParams: Codable, Equatable, Sendable {
+    public let requestId: String
+
+    public init(
+        requestId: String
+    ) {
+        self.requestId = requestId
+    }
+}
+
+/// Result of `node.pair.list`.
+public struct NodePairList: Codable, Equatable, Sendable {
+    public let pending: [NodePairRequest]
+    public let paired: [ApprovedNode]
+
+    public init(
+        pending: [NodePairRequest],
+        paired: [ApprovedNode]
+    ) {
+        self.pending = pending
+        self.paired = paired
+    }
+}
+
+/// Result of `node.pair.reject`.
+public struct NodePairRejected: Codable, Equatable, Sendable {
+    public let requestId: String
+    public let nodeId: String
+
+    public init(
+        requestId: String,
+        nodeId: String
+    ) {
+        self.requestId = requestId
+        self.nodeId = nodeId
+    }
+}
+
+/// A node that waits for approval; also the payload of `node.pair.requested`. `silent`: the device was let in without asking anybody, so an app may offer to do the same here.
+public struct NodePairRequest: Codable, Equatable, Sendable {
+    public let requestId: String
+    public let nodeId: String
+    public let ts: Int
+    public let caps: [String]?
+    public let commands: [String]?
+    public let permissions: [String: Bool]?
+    public let displayName: String?
+    public let platform: String?
+    public let version: String?
+    public let coreVersion: String?
+    public let uiVersion: String?
+    public let deviceFamily: String?
+    public let modelIdentifier: String?
+    public let clientId: String?
+    public let clientMode: String?
+    public let remoteIp: String?
+    public let requiredApproveScopes: [String]?
+    public let silent: Bool?
+    public let isRepair: Bool?
+
+    public init(
+        requestId: String,
+        nodeId: String,
+        ts: Int,
+        caps: [String]? = nil,
+        commands: [String]? = nil,
+        permissions: [String: Bool]? = nil,
+        displayName: String? = nil,
+        platform: String? = nil,
+        version: String? = nil,
+        coreVersion: String? = nil,
+        uiVersion: String? = nil,
+        deviceFamily: String? = nil,
+        modelIdentifier: String? = nil,
+        clientId: String? = nil,
+        clientMode: String? = nil,
+        remoteIp: String? = nil,
+        requiredApproveScopes: [String]? = nil,
+        silent: Bool? = nil,
+        isRepair: Bool? = nil
+    ) {
+        self.requestId = requestId
+        self.nodeId = nodeId
+        self.ts = ts
+        self.caps = caps
+        self.commands = commands
+        self.permissions = permissions
+        self.displayName = displayName
+        self.platform = platform
+        self.version = version
+        self.coreVersion = coreVersion
+        self.uiVersion = uiVersion
+        self.deviceFamily = deviceFamily
+        self.modelIdentifier = modelIdentifier
+        self.clientId = clientId
+        self.clientMode = clientMode
+        self.remoteIp = remoteIp
+        self.requiredApproveScopes = requiredApproveScopes
+        self.silent = silent
+        self.isRepair = isRepair
+    }
+}
+
+/// `node.pair.request` (version 3): ask for a node by hand.
+public struct NodePairRequestParams: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let displayName: String?
+    public let platform: String?
+    public let version: String?
+    public let coreVersion: String?
+    public let uiVersion: String?
+    public let deviceFamily: String?
+    public let modelIdentifier: String?
+    public let caps: [String]?
+    public let commands: [String]?
+    public let remoteIp: String?
+    public let silent: Bool?
+
+    public init(
+        nodeId: String,
+        displayName: String? = nil,
+        platform: String? = nil,
+        version: String? = nil,
+        coreVersion: String? = nil,
+        uiVersion: String? = nil,
+        deviceFamily: String? = nil,
+        modelIdentifier: String? = nil,
+        caps: [String]? = nil,
+        commands: [String]? = nil,
+        remoteIp: String? = nil,
+        silent: Bool? = nil
+    ) {
+        self.nodeId = nodeId
+        self.displayName = displayName
+        self.platform = platform
+        self.version = version
+        self.coreVersion = coreVersion
+        self.uiVersion = uiVersion
+        self.deviceFamily = deviceFamily
+        self.modelIdentifier = modelIdentifier
+        self.caps = caps
+        self.commands = commands
+        self.remoteIp = remoteIp
+        self.silent = silent
+    }
+}
+
+/// Result of `node.pair.request`.
+public struct NodePairRequested: Codable, Equatable, Sendable {
+    public let request: NodePairRequest
+    public let created: Bool
+    public let status: NodePairRequestedStatus?
+
+    public init(
+        request: NodePairRequest,
+        created: Bool,
+        status: NodePairRequestedStatus? = nil
+    ) {
+        self.request = request
+        self.created = created
+        self.status = status
+    }
+}
+
+/// What `NodePairRequested.status` may be.
+public enum NodePairRequestedStatus: String, Codable, Sendable {
+    case pending
+}
+
+/// `node.pair.resolved`. `expired`: the node now asks for something else, or for nothing.
+public struct NodePairResolvedEvent: Codable, Equatable, Sendable {
+    public let requestId: String
+    public let nodeId: String
+    public let decision: NodePairResolvedEventDecision
+    public let ts: Int
+
+    public init(
+        requestId: String,
+        nodeId: String,
+        decision: NodePairResolvedEventDecision,
+        ts: Int
+    ) {
+        self.requestId = requestId
+        self.nodeId = nodeId
+        self.decision = decision
+        self.ts = ts
+    }
+}
+
+/// What `NodePairResolvedEvent.decision` may be.
+public enum NodePairResolvedEventDecision: String, Codable, Sendable {
+    case approved
+    case expired
+    case rejected
+}
+
+/// Result of `node.pair.verify`.
+public struct NodePairVerified: Codable, Equatable, Sendable {
+    public let ok: Bool
+    public let node: ApprovedNode?
+
+    public init(
+        ok: Bool,
+        node: ApprovedNode? = nil
+    ) {
+        self.ok = ok
+        self.node = node
+    }
+}
+
+/// `node.pair.verify` (version 3).
+public struct NodePairVerifyParams: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let token: String
+
+    public init(
+        nodeId: String,
+        token: String
+    ) {
+        self.nodeId = nodeId
+        self.token = token
+    }
+}
+
+/// `node.describe`.
+public struct NodeParams: Codable, Equatable, Sendable {
+    public let nodeId: String
+
+    public init(
+        nodeId: String
+    ) {
+        self.nodeId = nodeId
+    }
+}
+
+/// Result of `exec.approvals.node.get` and `set`: what the node says, passed on as it is.
+public struct NodePolicy: Codable, Equatable, Sendable {
+    public let path: String?
+    public let exists: Bool?
+    public let hash: String?
+    public let file: [String: JSONValue]?
+
+    public init(
+        path: String? = nil,
+        exists: Bool? = nil,
+        hash: String? = nil,
+        file: [String: JSONValue]? = nil
+    ) {
+        self.path = path
+        self.exists = exists
+        self.hash = hash
+        self.file = file
+    }
+}
+
+/// `exec.approvals.node.get`.
+public struct NodePolicyGetParams: Codable, Equatable, Sendable {
+    public let nodeId: String
+
+    public init(
+        nodeId: String
+    ) {
+        self.nodeId = nodeId
+    }
+}
+
+/// `exec.approvals.node.set`: a `file`, or in version 4 a `native` policy with `baseHash`.
+public struct NodePolicySetParams: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let file: PolicyFile?
+    public let native: NativePolicy?
+    public let baseHash: String?
+
+    public init(
+        nodeId: String,
+        file: PolicyFile? = nil,
+        native: NativePolicy? = nil,
+        baseHash: String? = nil
+    ) {
+        self.nodeId = nodeId
+        self.file = file
+        self.native = native
+        self.baseHash = baseHash
+    }
+}
+
+/// `node.rename`: what operators call a node.
+public struct NodeRenameParams: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let displayName: String
+
+    public init(
+        nodeId: String,
+        displayName: String
+    ) {
+        self.nodeId = nodeId
+        self.displayName = displayName
+    }
+}
+
+/// Result of `node.rename`.
+public struct NodeRenamed: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let displayName: String
+
+    public init(
+        nodeId: String,
+        displayName: String
+    ) {
+        self.nodeId = nodeId
+        self.displayName = displayName
+    }
+}
+
+/// Result of `node.invoke.result` and `node.invoke.progress`. `ignored`: nobody waits for it.
+public struct NodeResultTaken: Codable, Equatable, Sendable {
+    public let ok: Bool?
+    public let ignored: Bool?
+
+    public init(
+        ok: Bool? = nil,
+        ignored: Bool? = nil
+    ) {
+        self.ok = ok
+        self.ignored = ignored
+    }
+}
+
+/// A skill that lives on a node.
+public struct NodeSkill: Codable, Equatable, Sendable {
+    public let name: String
+    public let description: String
+    public let content: String
+
+    public init(
+        name: String,
+        description: String,
+        content: String
+    ) {
+        self.name = name
+        self.description = description
+        self.content = content
+    }
 }
 
 /// Done, and nothing more to say.
@@ -1864,6 +3647,227 @@ public struct PairedDevice: Codable, Equatable, Sendable {
     }
 }
 
+/// `node.pending.ack` (version 4).
+public struct PendingAckParams: Codable, Equatable, Sendable {
+    public let ids: [String]
+
+    public init(
+        ids: [String]
+    ) {
+        self.ids = ids
+    }
+}
+
+/// Result of `node.pending.ack`.
+public struct PendingAcked: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let ackedIds: [String]
+    public let remainingCount: Int?
+
+    public init(
+        nodeId: String,
+        ackedIds: [String],
+        remainingCount: Int? = nil
+    ) {
+        self.nodeId = nodeId
+        self.ackedIds = ackedIds
+        self.remainingCount = remainingCount
+    }
+}
+
+/// Result of `node.pending.pull` (version 4): see `PendingDrained`.
+public struct PendingActions: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let actions: [JSONValue]
+
+    public init(
+        nodeId: String,
+        actions: [JSONValue]
+    ) {
+        self.nodeId = nodeId
+        self.actions = actions
+    }
+}
+
+/// `node.pending.drain` (version 4).
+public struct PendingDrainParams: Codable, Equatable, Sendable {
+    public let maxItems: Int?
+
+    public init(
+        maxItems: Int? = nil
+    ) {
+        self.maxItems = maxItems
+    }
+}
+
+/// Result of `node.pending.drain`: the work that waited. Here nothing ever waits.
+public struct PendingDrained: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let items: [JSONValue]
+    public let revision: Int?
+    public let hasMore: Bool?
+
+    public init(
+        nodeId: String,
+        items: [JSONValue],
+        revision: Int? = nil,
+        hasMore: Bool? = nil
+    ) {
+        self.nodeId = nodeId
+        self.items = items
+        self.revision = revision
+        self.hasMore = hasMore
+    }
+}
+
+/// A file a run reads, as it was when the run was planned.
+public struct PlannedFile: Codable, Equatable, Sendable {
+    public let argvIndex: Int
+    public let path: String
+    public let sha256: String
+
+    public init(
+        argvIndex: Int,
+        path: String,
+        sha256: String
+    ) {
+        self.argvIndex = argvIndex
+        self.path = path
+        self.sha256 = sha256
+    }
+}
+
+/// The node's policy when a run was planned.
+public struct PlannedPolicy: Codable, Equatable, Sendable {
+    public let security: PlannedPolicySecurity
+    public let ask: PlannedPolicyAsk
+    public let askFallback: PlannedPolicyAskFallback
+    public let autoAllowSkills: Bool
+    public let allowlistRules: [PlannedRule]
+
+    public init(
+        security: PlannedPolicySecurity,
+        ask: PlannedPolicyAsk,
+        askFallback: PlannedPolicyAskFallback,
+        autoAllowSkills: Bool,
+        allowlistRules: [PlannedRule]
+    ) {
+        self.security = security
+        self.ask = ask
+        self.askFallback = askFallback
+        self.autoAllowSkills = autoAllowSkills
+        self.allowlistRules = allowlistRules
+    }
+}
+
+/// What `PlannedPolicy.security` may be.
+public enum PlannedPolicySecurity: String, Codable, Sendable {
+    case allowlist
+    case deny
+    case full
+}
+
+/// What `PlannedPolicy.ask` may be.
+public enum PlannedPolicyAsk: String, Codable, Sendable {
+    case always
+    case off
+    case onMiss = "on-miss"
+}
+
+/// What `PlannedPolicy.askFallback` may be.
+public enum PlannedPolicyAskFallback: String, Codable, Sendable {
+    case allowlist
+    case deny
+    case full
+}
+
+/// An allowlist rule that held when a run was planned.
+public struct PlannedRule: Codable, Equatable, Sendable {
+    public let pattern: String
+    public let argPattern: String?
+    public let source: PlannedRuleSource?
+
+    public init(
+        pattern: String,
+        argPattern: String? = nil,
+        source: PlannedRuleSource? = nil
+    ) {
+        self.pattern = pattern
+        self.argPattern = argPattern
+        self.source = source
+    }
+}
+
+/// What `PlannedRule.source` may be.
+public enum PlannedRuleSource: String, Codable, Sendable {
+    case allowAlways = "allow-always"
+}
+
+/// A tool a version 4 node offers to agents; calling it is invoking its command.
+public struct PluginTool: Codable, Equatable, Sendable {
+    public let pluginId: String
+    public let name: String
+    public let description: String
+    public let parameters: [String: JSONValue]?
+    public let command: String?
+    public let mcp: PluginToolMcp?
+
+    public init(
+        pluginId: String,
+        name: String,
+        description: String,
+        parameters: [String: JSONValue]? = nil,
+        command: String? = nil,
+        mcp: PluginToolMcp? = nil
+    ) {
+        self.pluginId = pluginId
+        self.name = name
+        self.description = description
+        self.parameters = parameters
+        self.command = command
+        self.mcp = mcp
+    }
+}
+
+/// Where a node's tool comes from, if from an MCP server beside it.
+public struct PluginToolMcp: Codable, Equatable, Sendable {
+    public let server: String
+    public let tool: String
+
+    public init(
+        server: String,
+        tool: String
+    ) {
+        self.server = server
+        self.tool = tool
+    }
+}
+
+/// `node.pluginTools.update` (version 4): all tools a node offers, in place of the earlier.
+public struct PluginToolsUpdateParams: Codable, Equatable, Sendable {
+    public let tools: [PluginTool]
+
+    public init(
+        tools: [PluginTool]
+    ) {
+        self.tools = tools
+    }
+}
+
+/// Result of `node.pluginTools.update`: the tools that count.
+public struct PluginToolsUpdated: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let tools: [PluginTool]
+
+    public init(
+        nodeId: String,
+        tools: [PluginTool]
+    ) {
+        self.nodeId = nodeId
+        self.tools = tools
+    }
+}
+
 /// The limits of this connection, in bytes and milliseconds.
 public struct Policy: Codable, Equatable, Sendable {
     public let maxPayload: Int
@@ -1881,6 +3885,97 @@ public struct Policy: Codable, Equatable, Sendable {
         self.maxBufferedBytes = maxBufferedBytes
         self.tickIntervalMs = tickIntervalMs
         self.attachments = attachments
+    }
+}
+
+/// What holds for agents that say nothing else. The values are checked when a file is set.
+public struct PolicyDefaults: Codable, Equatable, Sendable {
+    public let security: String?
+    public let ask: String?
+    public let askFallback: String?
+    public let autoAllowSkills: Bool?
+
+    public init(
+        security: String? = nil,
+        ask: String? = nil,
+        askFallback: String? = nil,
+        autoAllowSkills: Bool? = nil
+    ) {
+        self.security = security
+        self.ask = ask
+        self.askFallback = askFallback
+        self.autoAllowSkills = autoAllowSkills
+    }
+}
+
+/// `exec-approvals.json`.
+public struct PolicyFile: Codable, Equatable, Sendable {
+    public let version: Int
+    public let socket: PolicySocket?
+    public let defaults: PolicyDefaults?
+    public let agents: [String: AgentPolicy]?
+
+    public init(
+        version: Int = 1,
+        socket: PolicySocket? = nil,
+        defaults: PolicyDefaults? = nil,
+        agents: [String: AgentPolicy]? = nil
+    ) {
+        self.version = version
+        self.socket = socket
+        self.defaults = defaults
+        self.agents = agents
+    }
+}
+
+/// `exec.approvals.set`: a new policy, and the hash of the one it was made from.
+public struct PolicySetParams: Codable, Equatable, Sendable {
+    public let file: PolicyFile
+    public let baseHash: String?
+
+    public init(
+        file: PolicyFile,
+        baseHash: String? = nil
+    ) {
+        self.file = file
+        self.baseHash = baseHash
+    }
+}
+
+/// Result of `exec.approvals.get` and `set`, without the socket's token.
+public struct PolicySnapshot: Codable, Equatable, Sendable {
+    public let path: String
+    public let exists: Bool
+    public let hash: String
+    public let file: PolicyFile
+    public let resolvedDefaults: ResolvedDefaults?
+
+    public init(
+        path: String,
+        exists: Bool,
+        hash: String,
+        file: PolicyFile,
+        resolvedDefaults: ResolvedDefaults? = nil
+    ) {
+        self.path = path
+        self.exists = exists
+        self.hash = hash
+        self.file = file
+        self.resolvedDefaults = resolvedDefaults
+    }
+}
+
+/// Where a desktop app answers for its host; kept for those who use it. The token is secret.
+public struct PolicySocket: Codable, Equatable, Sendable {
+    public let path: String?
+    public let token: String?
+
+    public init(
+        path: String? = nil,
+        token: String? = nil
+    ) {
+        self.path = path
+        self.token = token
     }
 }
 
@@ -2054,6 +4149,47 @@ public enum RequestFrameType: String, Codable, Sendable {
     case req
 }
 
+/// What holds where the file says nothing.
+public struct ResolvedDefaults: Codable, Equatable, Sendable {
+    public let security: ResolvedDefaultsSecurity
+    public let ask: ResolvedDefaultsAsk
+    public let askFallback: ResolvedDefaultsAskFallback
+    public let autoAllowSkills: Bool
+
+    public init(
+        security: ResolvedDefaultsSecurity,
+        ask: ResolvedDefaultsAsk,
+        askFallback: ResolvedDefaultsAskFallback,
+        autoAllowSkills: Bool
+    ) {
+        self.security = security
+        self.ask = ask
+        self.askFallback = askFallback
+        self.autoAllowSkills = autoAllowSkills
+    }
+}
+
+/// What `ResolvedDefaults.security` may be.
+public enum ResolvedDefaultsSecurity: String, Codable, Sendable {
+    case allowlist
+    case deny
+    case full
+}
+
+/// What `ResolvedDefaults.ask` may be.
+public enum ResolvedDefaultsAsk: String, Codable, Sendable {
+    case always
+    case off
+    case onMiss = "on-miss"
+}
+
+/// What `ResolvedDefaults.askFallback` may be.
+public enum ResolvedDefaultsAskFallback: String, Codable, Sendable {
+    case allowlist
+    case deny
+    case full
+}
+
 /// An answer, as the schema and clients see it.
 public struct ResponseFrame: Codable, Equatable, Sendable {
     public let type: ResponseFrameType
@@ -2144,6 +4280,17 @@ public struct RunUsage: Codable, Equatable, Sendable {
         self.input = input
         self.output = output
         self.total = total
+    }
+}
+
+/// Result of `node.runnerInventory.update` (version 4): noted.
+public struct RunnerInventoryUpdated: Codable, Equatable, Sendable {
+    public let nodeId: String
+
+    public init(
+        nodeId: String
+    ) {
+        self.nodeId = nodeId
     }
 }
 
@@ -2956,6 +5103,42 @@ public struct ShutdownEvent: Codable, Equatable, Sendable {
     }
 }
 
+/// Result of `skills.bins`: programs that skills of this Gateway need on a node.
+public struct SkillsBins: Codable, Equatable, Sendable {
+    public let bins: [String]
+
+    public init(
+        bins: [String]
+    ) {
+        self.bins = bins
+    }
+}
+
+/// `node.skills.update` (version 4): all skills a node has.
+public struct SkillsUpdateParams: Codable, Equatable, Sendable {
+    public let skills: [NodeSkill]
+
+    public init(
+        skills: [NodeSkill]
+    ) {
+        self.skills = skills
+    }
+}
+
+/// Result of `node.skills.update`: the skills that count. This Gateway uses none.
+public struct SkillsUpdated: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let skills: [NodeSkill]
+
+    public init(
+        nodeId: String,
+        skills: [NodeSkill]
+    ) {
+        self.nodeId = nodeId
+        self.skills = skills
+    }
+}
+
 /// The state a client starts from. `presence` and `health` are encoded once for all clients.
 public struct Snapshot: Codable, Equatable, Sendable {
     public let presence: [PresenceEntry]
@@ -3123,6 +5306,38 @@ public struct SystemEventParams: Codable, Equatable, Sendable {
         self.roles = roles
         self.scopes = scopes
         self.tags = tags
+    }
+}
+
+/// What a node is going to run, word for word (version 4).
+public struct SystemRunPlan: Codable, Equatable, Sendable {
+    public let argv: [String]
+    public let cwd: String?
+    public let commandText: String
+    public let agentId: String?
+    public let sessionKey: String?
+    public let commandPreview: String??
+    public let policySnapshot: PlannedPolicy?
+    public let mutableFileOperand: PlannedFile??
+
+    public init(
+        argv: [String],
+        cwd: String?,
+        commandText: String,
+        agentId: String?,
+        sessionKey: String?,
+        commandPreview: String?? = nil,
+        policySnapshot: PlannedPolicy? = nil,
+        mutableFileOperand: PlannedFile?? = nil
+    ) {
+        self.argv = argv
+        self.cwd = cwd
+        self.commandText = commandText
+        self.agentId = agentId
+        self.sessionKey = sessionKey
+        self.commandPreview = commandPreview
+        self.policySnapshot = policySnapshot
+        self.mutableFileOperand = mutableFileOperand
     }
 }
 

@@ -208,7 +208,9 @@ class MemoryGateway:
     def stop(self) -> None:
         """As SIGTERM does."""
         self._stopped = True
-        self._case.successResultOf(self.service.stopService())
+        done = self.service.stopService()
+        self.advance(2.0)  # clients that do not answer a close are waited for, but not long
+        self._case.successResultOf(done)
 
     def advance(self, seconds: float) -> None:
         """Let time pass, in steps small enough for timers that set timers; clients read on."""

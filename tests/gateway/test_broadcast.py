@@ -95,6 +95,18 @@ class AudienceTests(BroadcastTestCase):
         self.broadcaster.publish("sessions.changed", 1)
         self.assertEqual((self.heard("old"), self.heard("new")), ([], [1]))
 
+    def test_an_event_for_one_connection_is_not_counted(self) -> None:
+        self.add("one")
+        self.add("two")
+        self.broadcaster.publish("tick", 1)
+        self.assertTrue(self.broadcaster.send("one", "node.invoke.request", {"id": "x"}))
+        self.broadcaster.publish("tick", 2)
+        self.assertEqual([frame.get("seq") for frame in self.wires["one"].frames], [1, None, 2])
+        self.assertEqual(self.heard("one"), [1, {"id": "x"}, 2])
+        self.assertEqual(self.heard("two"), [1, 2])
+        self.broadcaster.remove(self.connections["one"])
+        self.assertFalse(self.broadcaster.send("one", "node.invoke.request", {}))
+
     def test_who_left_hears_no_more(self) -> None:
         self.add("one")
         self.add("two", device_id="device")

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from clawgw.gateway import router as router_module
 from clawgw.gateway.router import Router
-from clawgw.methods import MethodTable, Twice
+from clawgw.methods import MethodTable, Spliced, Twice
 from clawgw.protocol.errors import RequestError, invalid
 from clawgw.protocol.system import Ok
 from clawgw.store.database import StoreBusy
@@ -91,6 +91,12 @@ class ResultTests(RouterTestCase):
             return b"[1,2]"
 
         self.assertEqual(self.result(later()), [1, 2])
+
+    def test_a_large_result_in_pieces(self) -> None:
+        for size in (0, 100, 70_000):
+            big = memoryview(b'"' + b"x" * size + b'"')
+            spliced = Spliced((b'{"a":', big, b',"b":1}'))
+            self.assertEqual(self.result(spliced), {"a": "x" * size, "b": 1})
 
     def test_the_handler_gets_caller_and_params(self) -> None:
         self.handler = lambda caller, params: {"id": caller.conn_id, "is": type(params).__name__}

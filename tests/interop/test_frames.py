@@ -115,7 +115,9 @@ class EveryFrame(TestCase):
             if name in EVENTS:
                 found += complaints(EVENTS[name], payload)
             if name == "presence":
-                found += [p for one in payload["presence"] for p in complaints("PresenceEntry", one)]
+                found += [
+                    p for one in payload["presence"] for p in complaints("PresenceEntry", one)
+                ]
             return found
         method = self.client.asked[frame["id"]]
         found = complaints("ResponseFrame", frame)

@@ -123,7 +123,7 @@ class ContractTests(SynchronousTestCase):
         self.assertEqual(
             set(method_types()) - compared,
             {"health", "status", "system-presence", "system-event"}
-            | {"exec.approval.list", "exec.approval.waitDecision"},
+            | {"exec.approval.list", "exec.approval.waitDecision", "node.runnerInventory.update"},
         )
 
     def compared(self) -> list[tuple[int, str, dict[str, list[Any]], dict[str, list[Any]]]]:

@@ -93,15 +93,20 @@ class Socket:
         *,
         tls: bool = False,
         receive_buffer: int | None = None,
-        source: str = "127.0.0.1",
+        source: str | None = None,
     ) -> None:
         plain = socket.socket()
-        plain.bind((source, 0))
+        if source is not None:
+            plain.bind((source, 0))
         if receive_buffer is not None:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         plain.settimeout(TIMEOUT)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.connect(("127.0.0.1", port))
+        if plain.getsockname() == plain.getpeername():
+            # where nobody listens, TCP may connect a socket to itself
+            plain.close()
+            raise ConnectionRefusedError(port)
         self.socket: socket.socket = _tls(plain) if tls else plain
         self._bytes = bytearray()
         self._at = 0

@@ -1,0 +1,1 @@
+"""Exec approvals: what may run, who decides, and what was decided."""

@@ -1,0 +1,1 @@
+"""Nodes: machines that lend the Gateway their commands."""

@@ -1,0 +1,192 @@
+"""Methods of nodes: `node.*` and `skills.bins`.
+
+Those of operators and those of nodes are apart: a node may call its own, about itself, and nothing
+else. What a node calls as another, or through a connection that was replaced, is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import structs
+from twisted.logger import Logger
+
+from clawgw.events import SendTo
+from clawgw.methods import Caller, MethodTable, Spliced
+from clawgw.nodes.events import NodeEvents
+from clawgw.nodes.invoke import Invocations
+from clawgw.nodes.pairing import NodePairing
+from clawgw.nodes.registry import Live, NodeRegistry
+from clawgw.protocol import nodes as wire
+from clawgw.protocol.errors import invalid
+from clawgw.trust.scopes import NODE, PAIRING, READ, WRITE
+
+NODE_METHODS = (NODE,)
+
+
+@dataclass(frozen=True)
+class NodeMethods:
+    """The handlers."""
+
+    registry: NodeRegistry
+    pairing: NodePairing
+    invocations: Invocations
+    node_events: NodeEvents
+    send: SendTo
+    now_ms: Callable[[], int]
+
+    log = Logger()
+
+    def register(self, table: MethodTable) -> None:
+        """Add them to the table."""
+        table.add("node.list", self.list_nodes, scope=READ, agents=True)
+        table.add("node.describe", self.describe, scope=READ, agents=True)
+        table.add("node.rename", self.rename, scope=PAIRING)
+        table.add("node.invoke", self.invoke, scope=WRITE, agents=True)
+        table.add("node.pair.request", self.pair_request, scope=PAIRING)
+        table.add("node.pair.list", self.pair_list, scope=PAIRING)
+        table.add("node.pair.approve", self.approve, scope=PAIRING)
+        table.add("node.pair.reject", self.reject, scope=PAIRING)
+        table.add("node.pair.verify", self.verify, scope=PAIRING)
+        own: dict[str, Any] = {
+            "node.invoke.result": self.result,
+            "node.invoke.progress": self.progress,
+            "node.event": self.event,
+            "node.pluginTools.update": self.plugin_tools,
+            "node.skills.update": self.skills,
+            "node.runnerInventory.update": self.runner_inventory,
+            "node.pending.drain": self.drain,
+            "node.pending.pull": self.pull,
+            "node.pending.ack": self.ack,
+            "skills.bins": self.bins,
+        }
+        for name, handler in own.items():
+            table.add(name, handler, scope=None, roles=NODE_METHODS)
+
+    # Of operators
+
+    def list_nodes(self, caller: Caller, _: Any) -> wire.NodeList:
+        """Every node, connected or not."""
+        return wire.NodeList(ts=self.now_ms(), nodes=self.registry.listing(caller.version))
+
+    def describe(self, caller: Caller, params: wire.NodeParams) -> wire.NodeDescription:
+        """One node."""
+        node = self.registry.describe(params.node_id.strip(), caller.version)
+        return wire.NodeDescription(ts=self.now_ms(), **_fields(node))
+
+    async def rename(self, _: Caller, params: wire.NodeRenameParams) -> wire.NodeRenamed:
+        """Call a node something."""
+        return await self.registry.rename(params.node_id.strip(), params.display_name)
+
+    async def invoke(self, caller: Caller, params: wire.NodeInvokeParams) -> Spliced:
+        """Ask a node for something, and wait for it."""
+        bound = caller.bound_session
+        if bound is not None:  # whoever is asked to approve it is told whose wish it is
+            params = structs.replace(params, session_key=bound.key)
+        return await self.invocations.invoke(caller, params)
+
+    async def pair_request(
+        self, _: Caller, params: wire.NodePairRequestParams
+    ) -> wire.NodePairRequested:
+        """Ask for a node by hand."""
+        return await self.pairing.ask_by_hand(params)
+
+    def pair_list(self, _: Caller, __: Any) -> wire.NodePairList:
+        """Who waits and who was approved."""
+        return self.pairing.listing()
+
+    async def approve(
+        self, caller: Caller, params: wire.NodePairDecisionParams
+    ) -> wire.NodePairApproved:
+        """Let a node lend what it asked to; it is told."""
+        approved = await self.pairing.approve(params.request_id, caller.scopes, caller.version)
+        live = self.registry.live(approved.node.node_id)
+        if live is not None:
+            event = wire.NodePairResolvedEvent(
+                request_id=approved.request_id,
+                node_id=live.node_id,
+                decision="approved",
+                ts=self.now_ms(),
+            )
+            self.send(live.connection.conn_id, "node.pair.resolved", event)
+        return approved
+
+    async def reject(self, _: Caller, params: wire.NodePairDecisionParams) -> wire.NodePairRejected:
+        """Refuse what a node asked for."""
+        return await self.pairing.reject(params.request_id)
+
+    def verify(self, _: Caller, params: wire.NodePairVerifyParams) -> wire.NodePairVerified:
+        """Whether a token is that of an approval."""
+        return self.pairing.verify(params.node_id, params.token)
+
+    # Of nodes
+
+    def result(self, caller: Caller, params: wire.NodeInvokeResultParams) -> wire.NodeResultTaken:
+        """What came of an invocation."""
+        live = self._caller(caller)
+        if params.node_id != live.node_id:
+            self.log.info(
+                "node {node} gave a result in another's name: refused", node=live.node_id[:12]
+            )
+            raise invalid("nodeId mismatch")
+        return _taken(self.invocations.result(live, params))
+
+    def progress(
+        self, caller: Caller, params: wire.NodeInvokeProgressParams
+    ) -> wire.NodeResultTaken:
+        """Output of a command that still runs; nobody here listens to it."""
+        live = self._caller(caller)
+        if params.node_id != live.node_id:
+            raise invalid("nodeId mismatch")
+        return _taken(params.invoke_id in live.invokes)
+
+    async def event(self, caller: Caller, params: wire.NodeEventParams) -> wire.NodeEventResult:
+        """Something happened at a node."""
+        return await self.node_events.take(self._caller(caller), params)
+
+    def plugin_tools(
+        self, caller: Caller, params: wire.PluginToolsUpdateParams
+    ) -> wire.PluginToolsUpdated:
+        """The tools a node offers now."""
+        live = self._caller(caller)
+        live.plugin_tools = params.tools
+        tools = self.registry.plugin_tools(live)
+        return wire.PluginToolsUpdated(node_id=live.node_id, tools=tools)
+
+    def skills(self, caller: Caller, _: wire.SkillsUpdateParams) -> wire.SkillsUpdated:
+        """The skills a node has; agents here bring their own."""
+        return wire.SkillsUpdated(node_id=self._caller(caller).node_id, skills=[])
+
+    def runner_inventory(self, caller: Caller, _: Any) -> wire.RunnerInventoryUpdated:
+        """What a node could run for the Gateway; nothing is run there."""
+        return wire.RunnerInventoryUpdated(node_id=self._caller(caller).node_id)
+
+    def drain(self, caller: Caller, _: wire.PendingDrainParams) -> wire.PendingDrained:
+        """Work that waits for a node: an invocation never waits for one, so there is none."""
+        return wire.PendingDrained(node_id=self._caller(caller).node_id, items=[])
+
+    def pull(self, caller: Caller, _: Any) -> wire.PendingActions:
+        """See `drain`."""
+        return wire.PendingActions(node_id=self._caller(caller).node_id, actions=[])
+
+    def ack(self, caller: Caller, params: wire.PendingAckParams) -> wire.PendingAcked:
+        """See `drain`."""
+        ids = list(dict.fromkeys(params.ids))
+        return wire.PendingAcked(node_id=self._caller(caller).node_id, acked_ids=ids)
+
+    def bins(self, _: Caller, __: Any) -> wire.SkillsBins:
+        """Programs that the Gateway's skills need: it has no skills, its agents do."""
+        return wire.SkillsBins(bins=[])
+
+    def _caller(self, caller: Caller) -> Live:
+        return self.registry.live_of(caller.conn_id, caller.device_id)
+
+
+def _taken(was_awaited: bool) -> wire.NodeResultTaken:
+    return wire.NodeResultTaken() if was_awaited else wire.NodeResultTaken(ignored=True)
+
+
+def _fields(node: wire.Node) -> dict[str, Any]:
+    return structs.asdict(node)
