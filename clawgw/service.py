@@ -41,6 +41,7 @@ from clawgw.approvals.desk import ApprovalDesk
 from clawgw.approvals.file import NAME as POLICY_NAME
 from clawgw.approvals.file import PolicyStore, search_path_of
 from clawgw.approvals.methods import ApprovalMethods
+from clawgw.approvals.nodes import NodeApprovals
 from clawgw.canvas.host import CanvasHost
 from clawgw.canvas.methods import CanvasMethods
 from clawgw.canvas.root import CanvasRoot
@@ -510,6 +511,7 @@ class GatewayService(Service):
             self._reactor, self.database, registry, events.send, self._now_ms
         )
         self.approval_methods.invoke_node = invocations.run
+        invocations.guard = NodeApprovals(self.approvals, self._now_ms).guard
         node_events = NodeEvents(book, events, self._say, self._now_ms)
         NodeMethods(
             registry, pairing, invocations, node_events, events.send, self._now_ms

@@ -21,7 +21,7 @@ from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from clawgw.approvals.book import MAX_COMMAND, Approval
+from clawgw.approvals.book import MAX_COMMAND, Approval, Asker
 from clawgw.approvals.desk import ApprovalDesk
 from clawgw.protocol.approvals import Decision, ExecRequest
 from clawgw.protocol.errors import RequestError
@@ -114,7 +114,7 @@ class AcpApprovals:
             approval = await self._desk.submit(
                 request,
                 self._timeout_ms,
-                asked_by=agent_id,
+                asker=Asker(agent_id),
                 is_command=asked.is_command,
                 search_path=search_path,
             )

@@ -46,6 +46,17 @@ class Resolver(NamedTuple):
     device_id: str | None = None
 
 
+class Asker(NamedTuple):
+    """Who asks: the name, the device, and the digest of the environment it is to run in."""
+
+    name: str | None = None
+    device_id: str | None = None
+    env_digest: str | None = None
+
+
+NOBODY = Asker()
+
+
 class Approval(NamedTuple):
     """A question, and the answer once there is one. The order is that of `ApprovalRow`."""
 
@@ -59,6 +70,9 @@ class Approval(NamedTuple):
     resolved_at: int | None = None
     resolved_by: str | None = None
     resolver_id: str | None = None
+    asker_id: str | None = None
+    env_digest: str | None = None
+    used_at: int | None = None
 
     @property
     def allowed(self) -> bool:
@@ -162,7 +176,7 @@ class ApprovalBook:
     # Asking
 
     async def ask(
-        self, request: ExecRequest, timeout_ms: int, asked_by: str | None, approval_id: str | None
+        self, request: ExecRequest, timeout_ms: int, asker: Asker, approval_id: str | None
     ) -> Approval:
         """Put a question to those who may decide; returns it, standing.
 
@@ -179,7 +193,7 @@ class ApprovalBook:
         if known is not None:
             return known
         self._check_room(request)
-        approval = self._new(request, timeout_ms, asked_by, approval_id)
+        approval = self._new(request, timeout_ms, asker, approval_id)
         pending = self._pending[approval.id] = _Pending(approval)
         try:
             await self._database.write(table.insert, _row(approval))
@@ -199,7 +213,7 @@ class ApprovalBook:
         request: ExecRequest,
         decision: Decision,
         reason: Reason,
-        asked_by: str | None,
+        asker: Asker,
         approval_id: str | None,
     ) -> Approval:
         """Remember a question that has its answer already; nobody is asked."""
@@ -208,7 +222,7 @@ class ApprovalBook:
             return known
         self._check_size(request)
         now = self._now_ms()
-        approval = self._new(request, 0, asked_by, approval_id)._replace(
+        approval = self._new(request, 0, asker, approval_id)._replace(
             decision=decision, reason=reason, resolved_at=now
         )
         await self._database.write(table.insert, _row(approval))
@@ -259,6 +273,10 @@ class ApprovalBook:
         if pending is not None and not pending.claimed:
             await self._end(pending, "deny", reason)
 
+    async def use(self, approval_id: str) -> bool:
+        """What was allowed once begins; False if it had before."""
+        return await self._database.write(table.use, approval_id, self._now_ms())
+
     # Inside
 
     def _same(self, request: ExecRequest, approval_id: str | None) -> Approval | None:
@@ -282,7 +300,7 @@ class ApprovalBook:
             )
 
     def _new(
-        self, request: ExecRequest, timeout_ms: int, asked_by: str | None, approval_id: str | None
+        self, request: ExecRequest, timeout_ms: int, asker: Asker, approval_id: str | None
     ) -> Approval:
         if approval_id is not None and len(approval_id) > MAX_ID:
             raise invalid(f"id: expected at most {MAX_ID} characters")
@@ -292,7 +310,9 @@ class ApprovalBook:
             now,
             now + min(timeout_ms, MAX_LIFETIME_MS),
             request,
-            asked_by,
+            asker.name,
+            asker_id=asker.device_id,
+            env_digest=asker.env_digest,
         )
 
     def _arm(self, pending: _Pending) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from twisted.logger import Logger
 
 from clawgw.approvals import policy, shell
-from clawgw.approvals.book import Approval, ApprovalBook
+from clawgw.approvals.book import NOBODY, Approval, ApprovalBook, Asker
 from clawgw.approvals.file import PolicyStore, PolicyUnusable, unusable
 from clawgw.approvals.policy import Action, Verdict
 from clawgw.protocol.approvals import Decision, ExecRequest, PolicyFile
@@ -55,7 +55,7 @@ class ApprovalDesk:
         request: ExecRequest,
         timeout_ms: int,
         *,
-        asked_by: str | None = None,
+        asker: Asker = NOBODY,
         approval_id: str | None = None,
         is_command: bool = True,
         search_path: str | None = None,
@@ -65,7 +65,7 @@ class ApprovalDesk:
         Args:
             request: what; the decisions it can have are added here.
             timeout_ms: how long a person has.
-            asked_by: who is asking, for those who look it up later.
+            asker: who is asking, for those who look it up later.
             approval_id: the asker's own id, by which a question asked again is the same one.
             is_command: whether the text is a command line, and not the title of something else.
             search_path: the asker's `PATH`.
@@ -80,16 +80,16 @@ class ApprovalDesk:
         if known is not None:
             # The answer it has already, not what the policy would say of it by now.
             request = self._with_decisions(request, known.request.allowed_decisions)
-            return await self.book.ask(request, timeout_ms, asked_by, approval_id)
+            return await self.book.ask(request, timeout_ms, asker, approval_id)
         verdict = await self._verdict(request, is_command, search_path or self._search_path)
         choices = given(request.allowed_decisions, list(ANYTHING))
         if verdict.ask == "always":  # whoever is asked each time cannot allow for ever
             choices = [choice for choice in choices if choice != "allow-always"]
         request = self._with_decisions(request, choices)
         if verdict.answer == "ask":
-            return await self.book.ask(request, timeout_ms, asked_by, approval_id)
+            return await self.book.ask(request, timeout_ms, asker, approval_id)
         decision: Decision = "allow-once" if verdict.answer == "allow" else "deny"
-        return await self.book.settle(request, decision, "policy", asked_by, approval_id)
+        return await self.book.settle(request, decision, "policy", asker, approval_id)
 
     async def remember(self, request: ExecRequest) -> None:
         """Write into the policy that an agent may always run this.

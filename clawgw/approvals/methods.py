@@ -15,9 +15,10 @@ import msgspec
 from msgspec import UNSET
 
 from clawgw.approvals import policy
-from clawgw.approvals.book import Approval, ApprovalBook, Resolver, requested
+from clawgw.approvals.book import Approval, ApprovalBook, Asker, Resolver, requested
 from clawgw.approvals.desk import ANYTHING, NODE_HOST, ApprovalDesk
 from clawgw.approvals.file import Loaded, PolicyStore, PolicyUnusable, shown, unusable
+from clawgw.approvals.nodes import env_digest
 from clawgw.methods import Caller, MethodTable, Twice
 from clawgw.protocol import approvals as wire
 from clawgw.protocol.base import given
@@ -122,15 +123,15 @@ class ApprovalMethods:
     async def request(self, caller: Caller, params: wire.ApprovalRequestParams) -> Any:
         """May this run? Answers when that is decided; with `twoPhase` also when it is asked."""
         approval_id = given(params.id, None)
-        asked_by = _name(caller)
+        asker = Asker(_name(caller), caller.device_id, env_digest(given(params.env, None)))
         question = _of_node(caller, _question(params)) if caller.role == NODE else _question(params)
         if given(params.require_delivery_route, False) and not self._can_be_asked(caller.conn_id):
-            nobody = await self._book.settle(question, "deny", "no-route", asked_by, approval_id)
+            nobody = await self._book.settle(question, "deny", "no-route", asker, approval_id)
             return _result(nobody)
         approval = await self._desk.submit(
             question,
             given(params.timeout_ms, self._timeout_ms),
-            asked_by=asked_by,
+            asker=asker,
             approval_id=approval_id,
         )
         if approval.decision is not None:

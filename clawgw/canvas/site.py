@@ -34,6 +34,7 @@ MAX_LIVE_PAGE = 4 * 1024 * 1024
 MAX_LISTED = 1000
 IDLE_SECONDS = 60
 RENDERER = "a2ui.js"
+FAVICON = "favicon.ico"
 HTML = "text/html; charset=utf-8"
 
 _PAGE_DESTINATIONS = frozenset({"", "document", "iframe", "frame"})
@@ -171,6 +172,10 @@ class CanvasResource(Resource):
         """A directory without an index, or nothing at all."""
         parts = self._parts
         missing = pages.not_found(_shown(where.path))
+        if where.path == FAVICON:  # every browser asks; a page without one is no mistake
+            request.setResponseCode(204)
+            request.finish()
+            return
         if where.path and not where.path.endswith("/"):
             self._own(request, 404, missing, where, served)
             return

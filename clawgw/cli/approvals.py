@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-_KEYS = {"a": "allow-once", "w": "allow-always", "d": "deny"}
+_KEYS = {
+    "a": "allow-once",
+    "allow once": "allow-once",
+    "w": "allow-always",
+    "always": "allow-always",
+    "d": "deny",
+    "deny": "deny",
+}
 _QUESTION = "[a]llow once, al[w]ays, [d]eny, or Enter to leave it: "
 _REASONS = {
     "timeout": "nobody decided in time",
@@ -243,7 +250,7 @@ class _Watch:
 
     def _line(self, text: str) -> None:
         """What the person typed is about the question shown last."""
-        name, answer = self._asked, text.strip().lower()[:1]
+        name, answer = self._asked, text.strip().lower()
         if name is None:
             return
         if answer and answer not in _KEYS:

@@ -27,8 +27,10 @@ _KIND_FIELDS = ("format", "mimeType", "mime", "type")
 
 def kind_of(name: str) -> str | None:
     """The MIME type of a picture by its format, MIME type or file name; None for other things."""
-    text = name.lower().rpartition(".")[2] if "/" not in name else name.lower()
-    return _KINDS.get(text.removeprefix("image/"))
+    text = name.lower()
+    if text.startswith("image/"):
+        return _KINDS.get(text.removeprefix("image/"))
+    return _KINDS.get(text.rpartition(".")[2])
 
 
 def taken_out(value: Any) -> tuple[Any, list[Picture]]:

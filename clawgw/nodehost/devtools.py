@@ -85,7 +85,8 @@ class Browser(ProcessProtocol):
         self._profile: str | None = None
         self._leader = 0
         self._running = False
-        self._killer: IDelayedCall | None = None
+        self._stopping = False
+        self._timers: list[IDelayedCall] = []
         self.ended: Deferred[None] = Deferred()
 
     @property
@@ -147,9 +148,10 @@ class Browser(ProcessProtocol):
 
     def stop(self) -> Deferred[None]:
         """End it; fires when it is gone and its profile removed."""
-        if self._running and self._killer is None:
+        if self._running and not self._stopping:
+            self._stopping = True
             end_group(self.transport, self._leader, signal.SIGTERM)
-            self._killer = self._reactor.callLater(_QUIT_SECONDS, self._kill)
+            self._timers.append(self._reactor.callLater(_QUIT_SECONDS, self._kill))
         waiter: Deferred[None] = Deferred()
         self.ended.addCallback(lambda _: waiter.callback(None))
         return waiter
@@ -165,15 +167,16 @@ class Browser(ProcessProtocol):
     def processExited(self, reason: Failure) -> None:
         self._kill()  # its helpers, which hold the pipes open
         transport: Any = self.transport
-        self._reactor.callLater(0.5, transport.loseConnection)
+        self._timers.append(self._reactor.callLater(0.5, transport.loseConnection))
 
     def processEnded(self, reason: Failure) -> None:
         self._running = False
-        if self._killer is not None and self._killer.active():
-            self._killer.cancel()
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
         pending, self._pending = self._pending, {}
-        for answer, timer in pending.values():
-            timer.cancel()
+        for answer, limit in pending.values():
+            limit.cancel()
             answer.errback(unavailable(f"the browser has ended{self._last_words()}"))
         self._log.info("The browser of the canvas has ended")
         pool = self._reactor.getThreadPool()

@@ -208,6 +208,8 @@ class _Child(ProcessProtocol):
         for timer in self._timers:
             if timer.active():
                 timer.cancel()
+        self._ending = True
+        self.gone.callback(None)
         if not self.done.called:
             self.done.callback(
                 Finished(
@@ -219,7 +221,6 @@ class _Child(ProcessProtocol):
                     timed_out=self._timed_out,
                 )
             )
-        self.gone.callback(None)
 
     def _expire(self) -> None:
         self._timed_out = True

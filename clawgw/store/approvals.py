@@ -9,7 +9,7 @@ from clawgw.store.database import Connection
 KEPT_MS = 30 * 24 * 3600 * 1000
 _COLUMNS = (
     "id, created_at, expires_at, request, asked_by, decision, reason, resolved_at, resolved_by,"
-    " resolver_id"
+    " resolver_id, asker_id, env_digest, used_at"
 )
 
 
@@ -26,6 +26,9 @@ class ApprovalRow(NamedTuple):
     resolved_at: int | None = None
     resolved_by: str | None = None
     resolver_id: str | None = None
+    asker_id: str | None = None
+    env_digest: str | None = None
+    used_at: int | None = None
 
     def __repr__(self) -> str:
         return f"ApprovalRow(id={self.id!r}, decision={self.decision!r})"
@@ -33,7 +36,7 @@ class ApprovalRow(NamedTuple):
 
 def insert(connection: Connection, row: ApprovalRow) -> None:
     """Remember a question."""
-    connection.execute(f"INSERT INTO approvals ({_COLUMNS}) VALUES ({','.join('?' * 10)})", row)
+    connection.execute(f"INSERT INTO approvals ({_COLUMNS}) VALUES ({','.join('?' * 13)})", row)
 
 
 def get(connection: Connection, approval_id: str) -> ApprovalRow | None:
@@ -50,6 +53,14 @@ def decide(connection: Connection, row: ApprovalRow) -> bool:
         "UPDATE approvals SET decision = ?, reason = ?, resolved_at = ?, resolved_by = ?,"
         " resolver_id = ? WHERE id = ? AND decision IS NULL",
         (row.decision, row.reason, row.resolved_at, row.resolved_by, row.resolver_id, row.id),
+    )
+    return changed.rowcount == 1
+
+
+def use(connection: Connection, approval_id: str, now_ms: int) -> bool:
+    """Note that what was allowed once has begun; False if it had before."""
+    changed = connection.execute(
+        "UPDATE approvals SET used_at = ? WHERE id = ? AND used_at IS NULL", (now_ms, approval_id)
     )
     return changed.rowcount == 1
 

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from clawgw.approvals import book as book_module
-from clawgw.approvals.book import Approval, Resolver
+from clawgw.approvals.book import NOBODY, Approval, Asker, Resolver
 from clawgw.protocol.errors import unavailable
 from tests.approvals.desk import DeskTestCase, request
 
@@ -18,7 +18,7 @@ class BookTests(DeskTestCase):
     """Without the policy."""
 
     def ask(self, name: str | None = "q-1", timeout_ms: int = 60_000, **changes: Any) -> Approval:
-        return self.do(self.book.ask(request(**changes), timeout_ms, "cli", name))
+        return self.do(self.book.ask(request(**changes), timeout_ms, Asker("cli"), name))
 
     def ended(self) -> list[tuple[str, str | None, str]]:
         """Decision, who and why, of every end that was told."""
@@ -82,7 +82,7 @@ class BookTests(DeskTestCase):
         self.clock.advance(1)
         self.open()
         for _ in range(2):  # before the old questions are ended in the store, and after
-            again = self.do(self.book.ask(request(), 60_000, "cli", "q-1"))
+            again = self.do(self.book.ask(request(), 60_000, Asker("cli"), "q-1"))
             self.assertEqual((again.decision, again.reason), ("deny", "gateway-restart"))
             waited = self.do(self.book.wait("q-1"))
             self.assertEqual(waited.decision, "deny")
@@ -95,13 +95,13 @@ class BookTests(DeskTestCase):
         waiting = self.start(self.book.wait("q-1"))
         self.do(self.book.stop())
         self.assertEqual(self.successResultOf(waiting).reason, "gateway-restart")
-        self.assertIn("shutting down", self.refusal(self.book.ask(request(), 1, None, "q-2")))
+        self.assertIn("shutting down", self.refusal(self.book.ask(request(), 1, NOBODY, "q-2")))
 
     def test_asked_again_it_is_the_same_question(self) -> None:
         first = self.ask()
         self.assertEqual(self.ask(), first)
         self.assertEqual(len(self.events.named("exec.approval.requested")), 1)
-        words = self.refusal(self.book.ask(request("something else"), 1, None, "q-1"))
+        words = self.refusal(self.book.ask(request("something else"), 1, NOBODY, "q-1"))
         self.assertIn("already used", words)
 
     def test_withdrawn(self) -> None:
@@ -150,11 +150,11 @@ class BookTests(DeskTestCase):
 
     def test_limits(self) -> None:
         self.patch(book_module, "MAX_PENDING", 1)
-        words = self.refusal(self.book.ask(request("x" * 20_000), 1, None, None))
+        words = self.refusal(self.book.ask(request("x" * 20_000), 1, NOBODY, None))
         self.assertIn("a person has to read it", words)
-        self.assertIn("id: ", self.refusal(self.book.ask(request(), 1, None, "q" * 999)))
+        self.assertIn("id: ", self.refusal(self.book.ask(request(), 1, NOBODY, "q" * 999)))
         self.ask()
-        self.assertIn("too many", self.refusal(self.book.ask(request(), 1, None, "q-2")))
+        self.assertIn("too many", self.refusal(self.book.ask(request(), 1, NOBODY, "q-2")))
 
     def test_version_3_hears_what_it_knows(self) -> None:
         self.ask(allowed_decisions=["deny"], run_id="r")

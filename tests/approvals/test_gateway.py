@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import select
 import shutil
+import signal
 import stat
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from twisted.trial import unittest
 
-from tests.support.gateway import GatewayProcess, scripted_agents
+from tests.support.gateway import ROOT, GatewayProcess, scripted_agents
 from tests.support.wire import Client, Refused, device
 
 YES, NO = '"optionId": "yes"', '"optionId": "no"'
@@ -241,3 +248,47 @@ class RestartTests(GatewayTestCase):
         self.assertEqual(client.request("exec.approval.list"), [])
         ended = client.request("agent.wait", {"runId": run, "timeoutMs": 10_000})
         self.assertEqual(ended["status"], "error")
+
+
+class TerminalTests(GatewayTestCase):
+    """`clawgw approvals watch` for a person at a terminal."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.screen, terminal = pty.openpty()
+        self.addCleanup(os.close, self.screen)
+        env = {
+            **os.environ,
+            "CLAWGW_STATE_DIR": str(self.state),
+            "CLAWGW_GATEWAY_TOKEN": "test-token",
+            "PYTHONPATH": str(ROOT),
+        }
+        argv = [sys.executable, "-m", "clawgw.cli", "approvals", "watch"]
+        self.command = subprocess.Popen(
+            argv, stdin=terminal, stdout=terminal, stderr=terminal, env=env
+        )
+        os.close(terminal)
+        self.addCleanup(self.command.wait)
+        self.addCleanup(self.command.kill)
+
+    def wait_for(self, words: str) -> None:
+        """Read the screen until it says so."""
+        seen, deadline = "", time.monotonic() + PATIENCE
+        while words not in seen:
+            readable, _, _ = select.select([self.screen], [], [], deadline - time.monotonic())
+            self.assertTrue(readable, f"no {words!r} in {seen!r}")
+            seen += os.read(self.screen, 4096).decode()
+
+    def test_a_person_decides(self) -> None:
+        """A wrong key asks again; the right one decides; Ctrl-C ends it."""
+        client = self.connect()
+        params = {"id": "q-1", "command": "rm -rf build", "cwd": "/srv", "timeoutMs": 600_000}
+        asked = client.post("exec.approval.request", params)
+        self.wait_for("leave it: ")
+        os.write(self.screen, b"what?\n")
+        self.wait_for("leave it: ")
+        os.write(self.screen, b"a\n")
+        self.wait_for("Allowed once by cli: rm -rf build")
+        self.assertEqual(client.result(asked)["decision"], "allow-once")
+        self.command.send_signal(signal.SIGINT)
+        self.assertEqual(self.command.wait(PATIENCE), 130)

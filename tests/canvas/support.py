@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import json
 import os
 import shutil
 import socket
@@ -110,3 +111,18 @@ def upgrade(port: int, path: str, **headers: str) -> tuple[int, socket.socket]:
             break
         head += data
     return int(head.split(b" ", 2)[1]), plain
+
+
+def next_json(connection: socket.socket) -> Any:
+    """The next text frame of a Gateway, decoded; one of at most 64 KiB."""
+
+    def exactly(count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            more = connection.recv(count - len(data))
+            assert more, "the connection ended"
+            data += more
+        return data
+
+    size = exactly(2)[1]
+    return json.loads(exactly(int.from_bytes(exactly(2), "big") if size == 126 else size))

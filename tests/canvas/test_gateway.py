@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 import urllib.error
 import urllib.request
@@ -11,9 +12,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from clawgw.config import ConfigError, parse_config
-from tests.canvas.support import CanvasGateway, upgrade
-from tests.support.gateway import free_port, scripted_agents
-from tests.support.wire import Client, Refused, Socket
+from clawgw.service import make_plan
+from tests.canvas.support import CanvasGateway, build_renderer, next_json, upgrade
+from tests.support.wire import Client, Refused, client_frame, connect_params
 
 FORM = [
     {"version": "v0.9", "createSurface": {"surfaceId": "form"}},
@@ -79,7 +80,7 @@ class FileMethodTests(GatewayTestCase):
         before = secret.read_bytes()
         for method, params, message in (
             ("write", {"path": "../canvas.key", "content": "x"}, "path: names that begin"),
-            ("write", {"path": "x", "content": "%", "encoding": "base64"}, "content: expected base"),
+            ("write", {"path": "x", "content": "%", "encoding": "base64"}, "expected base64"),
             ("read", {"path": "../canvas.key"}, "path: names that begin"),
             ("read", {"path": "none"}, "path: there is no 'none'"),
             ("delete", {"path": "none"}, "path: there is no 'none'"),
@@ -204,21 +205,14 @@ class OriginTests(GatewayTestCase):
         status, connection = upgrade(port, "/", Origin=origin)
         self.addCleanup(connection.close)
         if status == 101:
-            opened = Socket.__new__(Socket)
-            opened.socket, opened._bytes, opened._at = connection, bytearray(), 0
-            opened.pong_pings = True
-            from tests.support.wire import connect_params
-
-            nonce = opened.receive().json["payload"]["nonce"]
-            import json
-
-            params = connect_params(nonce, protocol=4)
-            opened.send_text(
-                json.dumps({"type": "req", "id": "1", "method": "connect", "params": params})
-            )
-            answer = opened.receive().json
+            params = connect_params(next_json(connection)["payload"]["nonce"], protocol=4)
+            frame = {"type": "req", "id": "1", "method": "connect", "params": params}
+            connection.sendall(client_frame(json.dumps(frame).encode()))
+            answer = next_json(connection)
             self.assertFalse(answer["ok"], answer)
             self.assertIn("origin", answer["error"]["message"])
+        else:
+            self.assertEqual(status, 403)
 
     def test_live_reload_is_for_our_pages(self) -> None:
         own = f"http://127.0.0.1:{self.gateway.port}"
@@ -231,9 +225,8 @@ class OriginTests(GatewayTestCase):
             self.assertEqual(self.status("?at=0", **headers), expected, headers)
 
     def test_surfaces_are_for_the_a2ui_page(self) -> None:
+        build_renderer()
         page = fetch(self.gateway.a2ui_url)[1].decode()
-        if "data-ticket" not in page:
-            self.fail("the renderer is not built: make a2ui")
         ticket = page.split('data-ticket="')[1].split('"')[0]
         own = f"http://127.0.0.1:{self.gateway.port}"
         for query, origin, expected in (
@@ -257,11 +250,8 @@ class ConfigTests(SynchronousTestCase):
         self.assertIn("keep one of them", str(caught.exception))
 
     def test_defaults_follow_the_gateway(self) -> None:
-        from clawgw.service import make_plan
-
         state = self.mktemp()
         for port, expected in (("18789", 18793), ("19001", 19005), ("0", 0), ("65535", 65535)):
             plan = make_plan({"state-dir": state, "port": port}, {})
             self.assertEqual(plan.canvas_port, expected)
         self.assertEqual(plan.canvas_root, plan.state_dir / "canvas")
-        self.assertNotEqual(scripted_agents(), {"port": free_port()})

@@ -30,10 +30,21 @@ LEFT_OUT = {
     },
     # Where a session's answers are delivered: there are no channels but WebChat, and no list of a
     # stock client shows it. `systemSent` is bookkeeping of the original's prompts.
+    # What goes without saying is left out of rows: "no", and the model that `defaults` name.
     "sessions.list": {
         "payload/sessions[]/origin",
         "payload/sessions[]/deliveryContext",
         "payload/sessions[]/systemSent",
+        "payload/sessions[]/abortedLastRun",
+        "payload/sessions[]/modelProvider",
+        "payload/sessions[]/model",
+        "payload/sessions[]/contextTokens",
+    },
+    # Nothing has been set yet: the file is empty. Its socket is the original's own affair.
+    "exec.approvals.get": {
+        "payload/file/socket",
+        "payload/file/defaults",
+        "payload/file/agents",
     },
     # There are no nodes: the error is of the same code, without their details.
     "node.invoke": {"error/details"},

@@ -38,7 +38,7 @@ class NodeGateway(FakeGateway):
         self.decision: Any = None
         self.skills: list[str] = []
         self.canvas_url: str | None = None
-        self.max_payload = 1 << 20
+        self.max_payload = 25 << 20
         self.count = 0
         self.methods = {
             "node.invoke.result": self._result,
@@ -58,11 +58,16 @@ class NodeGateway(FakeGateway):
             hello["canvasHostUrl"] = self.canvas_url
         return hello
 
-    def ask(self, command: str, params: Any = None, **more: Any) -> Deferred[dict[str, Any]]:
+    def ask(
+        self, command: str, params: Any = None, *, as_text: bool = True, **more: Any
+    ) -> Deferred[dict[str, Any]]:
         """Invoke a command on the node that is connected; fires with the result it sends."""
         self.count += 1
         request = {"id": f"invoke-{self.count}", "nodeId": self.node_id, "command": command}
-        request["paramsJSON"] = json.dumps({} if params is None else params)
+        if as_text:
+            request["paramsJSON"] = json.dumps({} if params is None else params)
+        else:
+            request["params"] = params
         request.update(more)
         waiting = self.results.setdefault(request["id"], Deferred())
         self.connections[0].event("node.invoke.request", request)

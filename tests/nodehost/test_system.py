@@ -68,7 +68,7 @@ class RunTests(HostTestCase):
         self.allow_all()
         await self.start_host()
         result = await self.gateway.ask(
-            RUN, paramsJSON=None, params={"command": ["echo", "hi"], "newField": 1}
+            RUN, {"command": ["echo", "hi"], "newField": 1}, as_text=False
         )
         self.assertEqual(json.loads(result["payloadJSON"])["stdout"], "hi\n")
 
@@ -285,9 +285,7 @@ class PermissionTests(HostTestCase):
         self.assertEqual(len(self.gateway.requests("exec.approval.request")), 2)
 
     async def test_always_asks_for_what_is_listed_too(self) -> None:
-        self.policy(
-            defaults={"ask": "always"}, agents={"main": {"allowlist": [{"pattern": ECHO}]}}
-        )
+        self.policy(defaults={"ask": "always"}, agents={"main": {"allowlist": [{"pattern": ECHO}]}})
         self.gateway.decision = "deny"
         await self.start_host()
         await self.denied({"command": ["echo"]}, "SYSTEM_RUN_DENIED: user denied")
@@ -296,8 +294,8 @@ class PermissionTests(HostTestCase):
         self.gateway.decision = "later"
         await self.start_host()
         await self.gateway.ask(RUN, {"command": ["echo"]}, timeoutMs=300)
-        self.gateway.methods["exec.approval.request"] = lambda connection, frame: (
-            connection.answer(frame, {"id": "a", "decision": None})
+        self.gateway.methods["exec.approval.request"] = lambda connection, frame: connection.answer(
+            frame, {"id": "a", "decision": None}
         )
         self.policy(defaults={"askFallback": "full"})
         await self.denied({"command": ["echo"]}, "SYSTEM_RUN_DENIED: approval timed out")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from twisted.internet.defer import Deferred
 
 from clawgw.nodes.book import NodeBook
 from clawgw.nodes.events import NodeEvents, Speech
@@ -19,6 +20,13 @@ from clawgw.protocol.devices import PairedDevice, PairList
 from clawgw.protocol.nodes import NodeInvokeParams, NodeInvokeResultParams
 from tests.support.memory import Caller, MemoryDatabase, MsClock, RecordedEvents, client_info
 
+ABOUT = {
+    "id": "node-host",
+    "mode": "node",
+    "platform": "linux",
+    "device_family": "Linux",
+    "display_name": "Test node",
+}
 SYSTEM = ("system.which", "system.run", "system.notify")
 
 
@@ -36,15 +44,7 @@ class FakeConnection:
     path_env: str | None = None
     address: str = "127.0.0.1"
     connected_at_ms: int = 0
-    client: ClientInfo = field(
-        default_factory=lambda: client_info(
-            id="node-host",
-            mode="node",
-            platform="linux",
-            device_family="Linux",
-            display_name="Test node",
-        )  # fmt: skip
-    )
+    client: ClientInfo = field(default_factory=lambda: client_info(**ABOUT))
     sent: list[tuple[str, Any]] = field(default_factory=list)
     closed: list[tuple[int, str]] = field(default_factory=list)
 
@@ -135,8 +135,6 @@ class World:
         request = self.book.request_of(node_id)
         assert request is not None
         done: list[Any] = []
-        from twisted.internet.defer import Deferred
-
         Deferred.fromCoroutine(
             self.pairing.approve(request.request_id, frozenset({"operator.admin"}), 4)
         ).addBoth(done.append)

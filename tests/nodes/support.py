@@ -1,15 +1,11 @@
-"""Nodes for tests: a real client over a socket, and one in memory."""
+"""A node for tests: a real client over a socket."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from clawgw.identity import DeviceIdentity
-from clawgw.protocol.connect import ClientInfo
-from tests.support.wire import TIMEOUT, Client, Socket, connect_params, device
+from tests.support.wire import Client, Socket, connect_params
 
 SYSTEM = ("system.which", "system.run", "system.notify")
 ABOUT = {
@@ -55,19 +51,12 @@ class Node(Client):
         params |= {"caps": ["system"], "commands": list(SYSTEM), "permissions": {}, **claims}
         self.hello = self.request("connect", params)
 
-    def asked(self, seen: int = 0, timeout: float = TIMEOUT) -> dict[str, Any]:
-        """The next invocation after `seen` earlier ones."""
-        while len(self.payloads("node.invoke.request")) <= seen:
-            self.event("node.invoke.request", lambda _: seen == 0, timeout)
-            if seen:
-                self._one_more(timeout)
-        payload: dict[str, Any] = self.payloads("node.invoke.request")[seen]
+    def asked(self, key: str) -> dict[str, Any]:
+        """The invocation with this idempotency key."""
+        frame = self.event("node.invoke.request", lambda one: one["idempotencyKey"] == key)
+        assert "seq" not in frame, "a directed event is not counted"
+        payload: dict[str, Any] = frame["payload"]
         return payload
-
-    def _one_more(self, timeout: float) -> None:
-        import time
-
-        self.step(time.monotonic() + timeout)
 
     def answers(self, invocation: dict[str, Any], **result: Any) -> Any:
         """Give a result; returns what the Gateway says to it."""

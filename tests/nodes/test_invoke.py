@@ -170,9 +170,9 @@ class EndTests(InvokeTestCase):
 class RefusalTests(InvokeTestCase):
     """What is refused before a node hears of it."""
 
-    def assertRefused(self, work: Deferred[Any], code: str, **details: Any) -> None:
+    def assertRefused(self, work: Deferred[Any], wanted: str, **details: Any) -> None:
         problem = self.error(work)
-        self.assertEqual(problem.code, code)
+        self.assertEqual(problem.code, wanted)
         for name, value in details.items():
             self.assertEqual(problem.shape.details[name], value)
         self.assertEqual(self.asked(), [])

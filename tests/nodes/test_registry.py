@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from clawgw.nodes.policy import CommandPolicy
@@ -64,7 +67,7 @@ class ListTests(NodeTestCase):
         self.assertEqual((node.node_id, node.connected, node.commands), ("node-b", False, []))
 
     def test_an_operator_is_no_node(self) -> None:
-        self.world.registry.arrived(_Operator("op"))  # type: ignore[arg-type]
+        self.world.registry.arrived(_Operator("op"))
         self.assertEqual(self.world.registry.listing(4), [])
 
     def test_a_name_an_operator_gave_stays(self) -> None:
@@ -103,7 +106,7 @@ class ReplacedTests(NodeTestCase):
 class ApprovalTests(NodeTestCase):
     """Version 4: what a node declares counts when an operator has approved it."""
 
-    def approve(self, granted: frozenset[str] = ADMIN, version: int = 4) -> object:
+    def approve(self, granted: frozenset[str] = ADMIN, version: int = 4) -> Any:
         (request,) = self.world.pairing.listing().pending
         return self.successResultOf(
             _run(self.world.pairing.approve(request.request_id, granted, version))
@@ -240,7 +243,5 @@ class _Operator:
         self.device_id = device_id
 
 
-def _run(work: object) -> object:
-    from twisted.internet.defer import Deferred
-
-    return Deferred.fromCoroutine(work)  # type: ignore[arg-type]
+def _run(work: Any) -> Deferred[Any]:
+    return Deferred.fromCoroutine(work)

@@ -30,18 +30,19 @@ function surfaceOf(message) {
 }
 
 function apply(messages) {
+  let problem = '';
   for (const message of messages) {
     const renderer = renderers[message.version ? '0.9' : '0.8'];
     try {
       renderer.process(message);
-      screen.problem('');
     } catch (error) {
       const surfaceId = surfaceOf(message) ?? '';
-      screen.problem(`Surface "${surfaceId}" could not be drawn: ${error.message}`);
+      problem ||= `Surface "${surfaceId}" could not be drawn: ${error.message}`;
       line.complain({code: 'RENDER_FAILED', surfaceId, message: String(error.message)});
     }
   }
   for (const renderer of Object.values(renderers)) renderer.refresh();
+  screen.problem(problem);
 }
 
 function reset() {
