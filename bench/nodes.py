@@ -6,7 +6,8 @@ left as the difference is the Gateway's: frames read, the command checked agains
 idempotency key on the disk before the node is asked, the answer put together.
 
 With one in flight the difference is that of the median round trips; with many, that of the time an
-invocation takes of the server, because a round trip is then mostly waiting in line.
+invocation takes of the server, because a round trip is then mostly waiting in line. Between large
+results there is a pause, as between photos: while one of them goes to the disk, the next key waits.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "system.which"
 LARGE = 5 << 20
 RELAY_SECONDS = 10.0
+PAUSE_SECONDS = 0.2
 _ASKED = re.compile(rb'"id":"([^"]+)"')
 
 
@@ -43,6 +45,15 @@ class Found(NamedTuple):
     case: str
     added_ms: float
     figure: str
+
+
+class Size(NamedTuple):
+    """How much is measured: invocations, how many at a time, with what pause (seconds)."""
+
+    rounds: int
+    count: int
+    depth: int
+    pause: float
 
 
 class _Pair:
@@ -79,12 +90,14 @@ class _Pair:
         """One invocation, with a key of its own. The relay passes it on as the node gets it."""
         raise NotImplementedError
 
-    def invoke(self, count: int, depth: int) -> tuple[list[float], float]:
+    def invoke(self, count: int, depth: int, pause: float = 0) -> tuple[list[float], float]:
         """So many invocations, `depth` at a time; round trips and the time of all, in seconds."""
         times, started, begun = [], time.perf_counter(), []
         asked = answered = 0
         while answered < count:
             while asked < count and asked - answered < depth:
+                if pause:
+                    time.sleep(pause)
                 begun.append(time.perf_counter())
                 self.ask()
                 asked += 1
@@ -151,16 +164,16 @@ def measure(target: Target, rounds: int) -> Iterator[Found]:
     """Every case, Gateway and relay in turn."""
     small, large = b'{"bins":{"sh":"/bin/sh"}}', b'"%b"' % (b"A" * LARGE)
     with relay() as port, TemporaryDirectory(prefix="clawgw-bench-") as keys:
-        for case, value, count, depth in (
-            ("node.invoke, 1 in flight", small, 1000, 1),
-            ("node.invoke, 64 in flight", small, 4000, 64),
-            ("node.invoke, a result of 5 MiB", large, 20, 1),
+        for case, value, size in (
+            ("node.invoke, 1 in flight", small, Size(rounds, 1000, 1, 0)),
+            ("node.invoke, 64 in flight", small, Size(rounds, 4000, 64, 0)),
+            ("node.invoke, a result of 5 MiB", large, Size(rounds, 20, 1, PAUSE_SECONDS)),
         ):
             yield _case(
                 case,
                 lambda value=value: through_gateway(target, Path(keys), value),
                 lambda value=value: through_relay(port, value),
-                (rounds, count, depth),
+                size,
             )
 
 
@@ -168,9 +181,9 @@ def _case(
     case: str,
     ours: Callable[[], _Pair],
     bare: Callable[[], _Pair],
-    size: tuple[int, int, int],
+    size: Size,
 ) -> Found:
-    rounds, count, depth = size
+    rounds, count, depth, pause = size
     added, figures, floors = [], [], []
     for _ in range(rounds):
         taken = []
@@ -178,7 +191,7 @@ def _case(
             pair = make()
             try:
                 pair.invoke(max(5, count // 10), depth)  # warm
-                times, whole = pair.invoke(count, depth)
+                times, whole = pair.invoke(count, depth, pause)
             finally:
                 pair.close()
             taken.append((statistics.median(times) if depth == 1 else whole / count) * 1000)
@@ -220,6 +233,7 @@ def serve(port: int) -> None:
 
     class Half(WebSocketServerProtocol):
         other: Any = None
+        tcpNoDelay = True  # see gateway.websocket.ApiProtocol
 
         def onMessage(self, payload: bytes, isBinary: bool) -> None:
             if self.other is not None:
@@ -233,7 +247,6 @@ def serve(port: int) -> None:
 
     factory: Any = WebSocketServerFactory()
     factory.protocol = Half
-    factory.setProtocolOptions(tcpNoDelay=True)
     listening: Any = reactor
     listening.listenTCP(port, factory, interface="127.0.0.1")
     listening.run()

@@ -10,8 +10,9 @@ and why. What is kept of a surface is what a screen that comes later needs: how 
 latest of every component, and those data updates that no later one has replaced. What somebody
 typed into a form is in the screens, until an action brings it.
 
-A surface belongs to the session that began it; that is where its actions go. When another session,
-or another version, uses its id, the old surface ends and a new one begins.
+A surface belongs to the session that began it; that is where its actions go. When an operator uses
+its id for another session, or for the other version, the old surface ends and a new one begins. An
+agent's tool cannot touch the surfaces of other sessions.
 """
 
 from __future__ import annotations
@@ -264,15 +265,19 @@ class Board:
         """What makes an empty screen show everything."""
         return [message for one in self._surfaces.values() for message in one.messages()]
 
-    def push(self, messages: Sequence[Any], session_key: str) -> Change:
+    def push(self, messages: Sequence[Any], session_key: str, *, takes_over: bool = True) -> Change:
         """Take messages in.
+
+        Args:
+            session_key: whose surfaces they are.
+            takes_over: whether they may end surfaces of other sessions.
 
         Raises:
             A2uiError: one is wrong, or there is too much; nothing has changed.
         """
         if not 1 <= len(messages) <= MAX_MESSAGES:
             raise A2uiError(f"expected 1 to {MAX_MESSAGES} messages")
-        draft = _Draft(self._surfaces, session_key)
+        draft = _Draft(self._surfaces, session_key, takes_over)
         for number, message in enumerate(messages, 1):
             try:
                 draft.take(check(message), message)
@@ -302,11 +307,12 @@ class Board:
 class _Draft:
     """What the board will be when all messages of a push were good."""
 
-    def __init__(self, surfaces: Mapping[str, Surface], session_key: str) -> None:
+    def __init__(self, surfaces: Mapping[str, Surface], session_key: str, takes_over: bool) -> None:
         self.surfaces = dict(surfaces)
         self.out: list[Message] = []
         self.touched: dict[str, None] = {}
         self._session_key = session_key
+        self._takes_over = takes_over
 
     def take(self, kind: str, message: Message) -> None:
         """Apply one checked message."""
@@ -357,6 +363,10 @@ class _Draft:
         return surface
 
     def _end(self, name: str) -> None:
-        surface = self.surfaces.pop(name, None)
-        if surface is not None:
-            self.out.append(surface.end())
+        surface = self.surfaces.get(name)
+        if surface is None:
+            return
+        if surface.session_key != self._session_key and not self._takes_over:
+            raise A2uiError(f"surface {name!r} belongs to another session; use another surfaceId")
+        del self.surfaces[name]
+        self.out.append(surface.end())

@@ -115,13 +115,15 @@ class CanvasHost:
 
     # A2UI
 
-    async def push(self, messages: Sequence[Any], session_key: str) -> None:
+    async def push(
+        self, messages: Sequence[Any], session_key: str, *, takes_over: bool = True
+    ) -> None:
         """Show A2UI messages on every screen; returns when they are stored.
 
         Raises:
             A2uiError: one is wrong; nothing has changed.
         """
-        await self._carry_out(self.board.push(messages, session_key))
+        await self._carry_out(self.board.push(messages, session_key, takes_over=takes_over))
 
     async def reset(self, session_key: str | None, surface_id: str | None) -> None:
         """End surfaces on every screen: all, or those of a session, or one."""

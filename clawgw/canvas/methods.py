@@ -74,7 +74,7 @@ class CanvasMethods:
         of_one = caller.bound_session is not None or params.session_key is not UNSET
         session = self._session(caller, params.session_key).key if of_one else None
         await self.host.reset(session, given(params.surface_id, None))
-        return self._state()
+        return self._state(caller)
 
     def _session(self, caller: Caller, key: Any) -> SessionName:
         """The session surfaces belong to: for an agent's tool its own, or one it may see."""
@@ -101,19 +101,24 @@ class CanvasMethods:
         self._check_running()
         session = self._session(caller, key)
         try:
-            await self.host.push(messages, session.key)
+            await self.host.push(messages, session.key, takes_over=caller.bound_session is None)
         except A2uiError as problem:
             raise invalid(f"{field}: {problem}") from None
-        return self._state()
+        return self._state(caller)
 
     def _check_running(self) -> None:
         if self.host.problem is not None:
             raise unavailable(f"the canvas is not served: {self.host.problem}")
 
-    def _state(self) -> wire.A2uiState:
-        return wire.A2uiState(
-            surfaces=list(self.host.board.surfaces()), screens=len(self.host.screens)
-        )
+    def _state(self, caller: Caller) -> wire.A2uiState:
+        """What there is now; an agent's tool sees the surfaces of its session."""
+        bound = caller.bound_session
+        names = [
+            name
+            for name, surface in self.host.board.surfaces().items()
+            if bound is None or surface.session_key == bound.key
+        ]
+        return wire.A2uiState(surfaces=names, screens=len(self.host.screens))
 
     # Files
 

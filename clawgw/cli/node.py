@@ -43,15 +43,17 @@ def run(options: Globals, display_name: str | None, node_dir: Path | None) -> No
         from twisted.internet.defer import Deferred
 
         from clawgw.nodehost.build import build_host
+        from clawgw.nodehost.directory import occupied
 
         _log_to_stderr()
         directory, client, settings = _prepare(options, display_name, node_dir)
-        host = await build_host(reactor, client, directory, settings, os.environ)
-        host.startService()
-        try:
-            await Deferred()
-        finally:
-            await host.stop()
+        with occupied(directory):
+            host = await build_host(reactor, client, directory, settings, os.environ)
+            host.startService()
+            try:
+                await Deferred()
+            finally:
+                await host.stop()
 
     serve(options, job)
 

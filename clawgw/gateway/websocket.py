@@ -95,6 +95,9 @@ class ApiProtocol(WebSocketServerProtocol):
 
     # Not `log`: Autobahn writes its own remarks to that one.
     gateway_log = Logger()
+    # On the class: Autobahn looks here before it has copied the factory's options, and without it
+    # a second small frame waits 40 ms for the peer's acknowledgement of the first (Nagle).
+    tcpNoDelay = True
     transport: Any  # TCP or TLS; Autobahn knows only ITransport
     edge: Edge
     connection: Connection | None = None

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import mcp_types as types
 from mcp.server.lowlevel import Server
@@ -56,24 +56,28 @@ async def serve(gateway: Gateway, session: str) -> None:
     await gateway.connect()
     server = make_server(gateway, session)
     options = server.create_initialization_options()
-    async with stdio_server(stdin=await _stdin()) as (received, sent):
-        serving = asyncio.create_task(server.run(received, sent, options))
-        over = asyncio.create_task(gateway.over.wait())
-        await asyncio.wait((serving, over), return_when=asyncio.FIRST_COMPLETED)
-        if over.done():
-            _log.info("the Gateway has ended this session's tools")
-        for task in (serving, over):
-            task.cancel()
-        await asyncio.gather(serving, over, return_exceptions=True)
-        await gateway.close()
+    reader = await _stdin()
+    async with stdio_server(stdin=cast(Any, reader)) as (received, sent):
+        ending = asyncio.create_task(_end_with(gateway, reader))
+        try:
+            await server.run(received, sent, options)
+        finally:
+            ending.cancel()
+            await gateway.close()
 
 
-async def _stdin() -> Any:
-    """Standard input by line; unlike a thread that reads it, this can be left."""
+async def _stdin() -> asyncio.StreamReader:
+    """Standard input by line; unlike a thread that reads it, this can be ended."""
     reader = asyncio.StreamReader(limit=MAX_LINE)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
     return reader
+
+
+async def _end_with(gateway: Gateway, reader: asyncio.StreamReader) -> None:
+    """Let the input end when the Gateway has ended this session's tools."""
+    await gateway.over.wait()
+    reader.feed_eof()
 
 
 def make_server(gateway: Gateway, session: str) -> Server[Any]:

@@ -158,7 +158,8 @@ class NodeHost(Service):
             commands=", ".join(sorted(self._commands)) or "nothing",
         )
         if hello.protocol >= 4:
-            self._post("node.event", {"event": "node.presence.alive", "payload": self._alive()})
+            alive = msgspec.json.encode(self._alive()).decode()
+            self._post("node.event", {"event": "node.presence.alive", "payloadJSON": alive})
 
     def _take_hello(self, hello: Hello) -> None:
         self._link.hello = hello

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.threads import deferToThreadPool
@@ -367,9 +368,11 @@ class SystemCommands:
         self._post(event, {**told, **known})
 
     def _post(self, event: str, payload: dict[str, Any]) -> None:
+        text = msgspec.json.encode(payload).decode()
+
         async def post() -> None:
             try:
-                await self._gateway.request("node.event", {"event": event, "payload": payload})
+                await self._gateway.request("node.event", {"event": event, "payloadJSON": text})
             except ClientError as problem:
                 self._log.debug("{event} was not taken: {problem}", event=event, problem=problem)
 

@@ -334,13 +334,13 @@ class Invocations:
         del self._running[one.id]
         if one.live is not None:
             one.live.invokes.discard(one.id)
+        one.tell()
         if one.key and one.live is not None and not isinstance(outcome, RequestError):
             kept = self._database.write(_settle, one.key, outcome)
             kept.addBoth(self._free, one)
             self._watch(kept)
         else:
             self._free(None, one)
-        one.tell()
 
     def _free(self, result: Any, one: _Invocation) -> Any:
         if self._by_key.get(one.key) is one:

@@ -180,12 +180,14 @@ class CommandPolicy:
         self, command: str, claims: Claims, approved: Collection[str] | None = None
     ) -> Reason | None:
         """Why a command may not be asked for; None if it may."""
-        if command not in self.allowed(claims):
+        allowed = self.allowed(claims)
+        if command not in allowed:
             return "command not allowlisted"
-        effective = self.effective(claims, approved)
-        if not effective:
-            return "node did not declare commands"
-        return None if command in effective else "command not declared by node"
+        if command in claims.commands and (approved is None or command in approved):
+            return None
+        if self.effective(claims, approved):
+            return "command not declared by node"
+        return "node did not declare commands"
 
     def words(self, reason: Reason, command: str, claims: Claims) -> str:
         """A refusal for the person who asked, with what to change."""

@@ -140,6 +140,18 @@ class KeepingTests(SynchronousTestCase):
         self.board.push([new("createSurface")], OTHER)
         self.assertEqual(self.board.surfaces()["s"].version, "v0.9")
 
+    def test_an_agents_tool_leaves_other_sessions_alone(self) -> None:
+        self.board.push([new("createSurface")], MAIN)
+        before = self.board.messages()
+        for message in (new("createSurface"), new("deleteSurface"),
+                        old("beginRendering", root="r")):  # fmt: skip
+            with self.assertRaises(A2uiError) as caught:
+                self.board.push([message], OTHER, takes_over=False)
+            self.assertIn("belongs to another session", str(caught.exception))
+        self.assertEqual(self.board.messages(), before)
+        self.board.push([new("createSurface", "own")], OTHER, takes_over=False)
+        self.board.push([new("deleteSurface", "own")], OTHER, takes_over=False)
+
     def test_deleting(self) -> None:
         self.board.push([new("createSurface"), new("createSurface", "t")], MAIN)
         change = self.board.push([new("deleteSurface")], MAIN)

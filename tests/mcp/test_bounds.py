@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import subprocess
-import time
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from tests.mcp.support import (
-    LIMIT,
-    Bound,
-    Tools,
-    ToolsTestCase,
-    token_of,
-    variable,
-)
-from tests.support.gateway import GatewayProcess
-from tests.support.wire import Refused
+from tests.mcp.support import LIMIT, Bound, Tools, ToolsTestCase, token_of, variable
+from tests.support import wire
+from tests.support.certificates import make_pair
+from tests.support.wire import Client, Refused, device
 
 MAIN, SIDE, OTHER = "agent:main:main", "agent:main:side", "agent:other:main"
 
@@ -342,23 +339,41 @@ class Encrypted(BoundTestCase):
         self.assertNotIn("session-token", self.gateway.log)
 
 
-class ElsewhereOnly(BoundTestCase):
-    """Bound to one address that is not 127.0.0.1: the tools have a port of their own."""
+class ClientsPinned(BoundTestCase):
+    """Where clients need a certificate, agents' tools have a port of their own, and only they."""
 
     def setUp(self) -> None:
-        self.patch(GatewayProcess, "_options", _pinned_options)
+        directory = self.mktemp()
+        Path(directory).mkdir(parents=True)
+        self.pair = make_pair(directory, "operator")
+        self.patch(wire, "_tls", self.with_certificate)
         super().setUp()
 
-    config = {"gateway": {"tls": {"enabled": True, "clientAuth": "pinned"}}}  # noqa: RUF012
+    def with_certificate(self, plain: socket.socket) -> socket.socket:
+        """TLS as an operator who is let in."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.load_cert_chain(self.pair.cert_path, self.pair.key_path)
+        return context.wrap_socket(plain)
 
+    def settings(self) -> dict[str, Any]:
+        pins = [self.pair.fingerprint]
+        tls = {"enabled": True, "clientAuth": "pinned", "clientFingerprints": pins}
+        return {**super().settings(), "gateway": {"tls": tls}}
 
-def _pinned_options(self: GatewayProcess) -> list[str]:
-    return ["--state-dir", str(self.state_dir), "--port", str(self.port), *self.args]
+    def test_tools_work_and_nobody_else_gets_in_there(self) -> None:
+        server = self.server_of(MAIN)
+        url = urlsplit(variable(server, "CLAWGW_MCP_URL"))
+        self.assertEqual((url.scheme, url.hostname), ("ws", "127.0.0.1"))
+        self.assertNotEqual(url.port, self.gateway.port)
+        assert url.port is not None
 
+        async def work(tools: Tools) -> str:
+            return await tools.text("sessions_list")
 
-def settled(condition: Any) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        self.assertIn(MAIN, self.with_tools(server, work))
+        identity = device(self.directory, "operator")
+        for more in ({}, {"identity": identity}):
+            refusal = self.assertRaises(Refused, Client, url.port, protocol=4, **more)
+            self.assertEqual(refusal.error["details"]["code"], "AUTH_UNAUTHORIZED")

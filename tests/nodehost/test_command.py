@@ -109,7 +109,17 @@ class NodeRunTests(unittest.TestCase):
         self.assertEqual(result["exitCode"], 0)
         self.assertIn("PATH=", result["stdout"])
         self.assertNotIn(TOKEN, result["stdout"])
+        await self.second(node_id)
         await self.ended(node_id)
+
+    async def second(self, node_id: str) -> None:
+        """Another one with the same key would take the connection away; it says so and ends."""
+        other = start(["--url", self.gateway.ws_url, "node", "run"], self.directory / "machine")
+        self.addCleanup(other.stop)
+        result = await other.ended
+        self.assertEqual(result.code, 2)
+        self.assertIn("already runs", result.err)
+        await self.invoke(node_id, "system.which", {"bins": []})
 
     async def run_unasked(self, node_id: str) -> None:
         """Ask for a program that is not listed; a person, if one is asked, says no."""

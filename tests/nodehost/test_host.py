@@ -65,7 +65,7 @@ class HostTests(HostTestCase):
         await self.start_host()
         (event,) = await self.eventually(lambda: self.gateway.requests("node.event"))
         self.assertEqual(event["event"], "node.presence.alive")
-        self.assertEqual(event["payload"]["trigger"], "connect")
+        self.assertEqual(json.loads(event["payloadJSON"])["trigger"], "connect")
 
     async def test_version_3_does_not(self) -> None:
         await self.start_host(protocol=3)

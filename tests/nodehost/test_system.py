@@ -149,7 +149,7 @@ class RunTests(HostTestCase):
         told = [event for event in self.gateway.requests("node.event")
                 if event["event"] == "exec.finished"]  # fmt: skip
         self.assertEqual(
-            [event["payload"] for event in told],
+            [json.loads(event["payloadJSON"]) for event in told],
             [
                 {
                     "sessionKey": "s",
@@ -182,7 +182,9 @@ class PermissionTests(HostTestCase):
         self.assertEqual(len(asked), 1)
         told = self.gateway.requests("node.event")[-1]
         self.assertEqual(told["event"], "exec.denied")
-        self.assertEqual(told["payload"]["reason"], "SYSTEM_RUN_DENIED: approval required")
+        self.assertEqual(
+            json.loads(told["payloadJSON"])["reason"], "SYSTEM_RUN_DENIED: approval required"
+        )
 
     async def test_deny_and_off(self) -> None:
         self.policy(defaults={"security": "deny"})
