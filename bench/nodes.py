@@ -1,4 +1,4 @@
-"""`node.invoke`, there and back: what the Gateway adds to a bare relay between the same two sockets.
+"""`node.invoke`, there and back: what the Gateway adds to a bare relay between the same sockets.
 
 The relay is Autobahn alone and passes every message of one client on to the other, as it is. The
 operator and the node are the same plain sockets in both cases and send the same bytes, so what is

@@ -25,7 +25,10 @@ from tests.support.wire import Client, connect_params, device
 
 AGENT = str(Path(__file__).with_name("agent.py"))
 LIMIT = 60.0
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = (  # the smallest PNG there is
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+    "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
 class Tools:
@@ -271,8 +274,3 @@ class _NodeClient(Client):
         if method == "connect":
             params = {**params, "caps": ["camera", "canvas"], "commands": self._commands}
         return super().request(method, params, timeout)
-
-
-def environment() -> dict[str, str]:
-    """An environment without anything of the Gateway's."""
-    return {name: value for name, value in os.environ.items() if "CLAWGW" not in name}
