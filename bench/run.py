@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import load
+from bench import load, nodes
 from bench.seed import seed
 from tests.faults.support import echo_agents
 from tests.support.gateway import GatewayProcess, free_port
@@ -178,6 +178,17 @@ def startup(bench: Bench) -> Iterator[Row]:
     )
 
 
+def invocations(bench: Bench) -> Iterator[Row]:
+    """`node.invoke` through the Gateway, against a bare relay: what the Gateway adds."""
+    for found in nodes.measure(bench.mine, bench.plan.rounds):
+        yield Row(
+            found.case,
+            f"+{found.added_ms:.2f} ms ({found.figure})",
+            measured=found.added_ms,
+            most=found.most_ms,
+        )
+
+
 CASES: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "memory": memory,
     "connects": connects,
@@ -185,6 +196,7 @@ CASES: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "fanout": fanout,
     "chat": chat,
     "lag": lag,
+    "nodes": invocations,
     "startup": startup,
 }
 

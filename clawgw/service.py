@@ -8,13 +8,11 @@ The service itself opens the store and listens when twistd starts it.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import socket
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,7 +54,7 @@ from clawgw.gateway.router import Router
 from clawgw.gateway.site import load_pages, make_site
 from clawgw.gateway.websocket import ApiFactory, Edge
 from clawgw.health import HealthService
-from clawgw.lock import AlreadyRunning, StateLock, listener_pid
+from clawgw.lock import AlreadyRunning, StateLock
 from clawgw.mcp.servers import Endpoint, ToolServers, missing_packages
 from clawgw.methods import MethodTable
 from clawgw.nodes.book import NodeBook
@@ -66,6 +64,7 @@ from clawgw.nodes.methods import NodeMethods
 from clawgw.nodes.pairing import NodePairing
 from clawgw.nodes.policy import CommandPolicy
 from clawgw.nodes.registry import NodeRegistry
+from clawgw.plan import Plan, check_ports, make_plan
 from clawgw.presence import Presence
 from clawgw.protocol.connect import SessionDefaults
 from clawgw.protocol.frames import StateVersion
@@ -80,7 +79,6 @@ from clawgw.store.database import Connection as StoreConnection
 from clawgw.store.database import SqliteDatabase, StoreError, check_store
 from clawgw.system_methods import SystemMethods
 from clawgw.trust.backoff import AuthBackoff, BackoffPolicy
-from clawgw.trust.connect import Secrets
 from clawgw.trust.devices import DeviceRegistry
 from clawgw.trust.methods import DeviceMethods
 from clawgw.trust.peers import PeerPolicy, is_loopback
@@ -91,7 +89,6 @@ from clawgw.trust.tools import ToolRules
 STORE_NAME = "clawgw.sqlite"
 TOKEN_KEY_NAME = "device-token.key"  # noqa: S105 - a file name
 CANVAS_KEY_NAME = "canvas.key"
-CANVAS_PORT_OFFSET = 4
 SHUTDOWN_SECONDS = 5.0
 FAREWELL_SECONDS = 1.0
 PRESENCE_GATHER_SECONDS = 0.05
@@ -119,172 +116,6 @@ class Options(UsageOptions):
     ]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Everything decided before the start: configuration, environment and options together."""
-
-    config: configuration.Config
-    state_dir: Path
-    config_path: Path
-    port: int
-    addresses: tuple[str, ...]
-    secrets: Secrets
-    secret_source: str
-    environ: Mapping[str, str] = field(repr=False)  # it may hold secrets
-
-    @property
-    def canvas_port(self) -> int:
-        """The configured port; else the Gateway's and four, as stock apps expect."""
-        port = self.config.canvas.port
-        if port is not None:
-            return port
-        return min(self.port + CANVAS_PORT_OFFSET, 65535) if self.port else 0
-
-    @property
-    def canvas_root(self) -> Path:
-        """The directory of the canvas."""
-        root = self.config.canvas.root
-        return Path(root).expanduser() if root else self.state_dir / "canvas"
-
-    @property
-    def exposed(self) -> bool:
-        """Whether other hosts can reach the port."""
-        return not all(is_loopback(address) for address in self.addresses)
-
-
-def make_plan(options: Mapping[str, Any], environ: Mapping[str, str]) -> Plan:
-    """What to start.
-
-    Raises:
-        ConfigError: something does not fit; one sentence says what to change.
-    """
-    state_dir = options.get("state-dir")
-    directory = (
-        Path(state_dir).expanduser() if state_dir else configuration.default_state_dir(environ)
-    ).absolute()
-    config_option = options.get("config")
-    config_path = (
-        Path(config_option).expanduser()
-        if config_option
-        else (directory / configuration.CONFIG_NAME)
-    )
-    if config_option and not config_path.exists():
-        raise configuration.ConfigError(f"there is no configuration file {config_path}")
-    config = configuration.load_config(config_path)
-    secrets, source = _secrets(options, environ, config.gateway.auth)
-    plan = Plan(
-        config=config,
-        state_dir=directory,
-        config_path=config_path,
-        port=_port(options.get("port"), config.gateway.port),
-        addresses=_addresses(options.get("bind") or config.gateway.bind),
-        secrets=secrets,
-        secret_source=source,
-        environ=environ,
-    )
-    _check_exposure(plan)
-    return plan
-
-
-def _port(option: str | None, configured: int) -> int:
-    if option is None:
-        return configured
-    if not option.isdecimal() or int(option) > 65535:
-        raise configuration.ConfigError("--port: expected a number from 0 to 65535")
-    return int(option)
-
-
-def _addresses(bind: str) -> tuple[str, ...]:
-    if bind == "loopback":
-        return ("127.0.0.1", "::1")
-    if bind == "lan":
-        return ("0.0.0.0",)  # noqa: S104 - what the operator asked for, and guarded below
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, bind)
-        except OSError:
-            continue
-        return (bind,)
-    raise configuration.ConfigError("bind: expected loopback, lan, or an IP address")
-
-
-def _secrets(
-    options: Mapping[str, Any], environ: Mapping[str, str], auth: configuration.Auth
-) -> tuple[Secrets, str]:
-    """The shared secret, and where it came from, for the log."""
-    variables = configuration.TOKEN_VARIABLES, configuration.PASSWORD_VARIABLES
-    tokens = (options.get("token"), configuration.first_of(environ, variables[0]), auth.token)
-    passwords = (
-        options.get("password"), configuration.first_of(environ, variables[1]), auth.password,
-    )  # fmt: skip
-    sources = ("the command line", "the environment", "the configuration")
-    token = next((pair for pair in zip(tokens, sources, strict=True) if pair[0]), (None, ""))
-    password = next((pair for pair in zip(passwords, sources, strict=True) if pair[0]), (None, ""))
-    mode = auth.mode
-    if options.get("token"):
-        mode = "token"
-    elif options.get("password"):
-        mode = "password"
-    mode = mode or ("token" if token[0] else "password" if password[0] else "none")
-    if mode == "token" and not token[0]:
-        raise configuration.ConfigError(
-            "gateway.auth.mode is token, but there is none: set CLAWGW_GATEWAY_TOKEN, "
-            "gateway.auth.token or --token"
-        )
-    if mode == "password" and not password[0]:
-        raise configuration.ConfigError(
-            "gateway.auth.mode is password, but there is none: set CLAWGW_GATEWAY_PASSWORD, "
-            "gateway.auth.password or --password"
-        )
-    source = {"token": token[1], "password": password[1], "none": ""}[mode]
-    return Secrets(mode, token[0], password[0]), source
-
-
-def _check_exposure(plan: Plan) -> None:
-    tls = plan.config.gateway.tls
-    pinned = tls.enabled and tls.client_auth == "pinned" and bool(tls.client_fingerprints)
-    if plan.exposed and plan.secrets.mode == "none" and not pinned:
-        raise configuration.ConfigError(
-            "refusing to listen beyond loopback without authentication: set a token "
-            "(CLAWGW_GATEWAY_TOKEN), a password, or gateway.tls.clientAuth pinned with "
-            "clientFingerprints, or use bind loopback"
-        )
-
-
-def _check_ports(plan: Plan) -> None:
-    """Find out now, while there is a terminal, whether the ports are free."""
-    _check_free(plan, plan.port, "give this Gateway another --port")
-    if plan.config.canvas.enabled and plan.config.canvas.port is not None:
-        if plan.canvas_port == plan.port != 0:
-            raise configuration.ConfigError(
-                "canvas.port: is the Gateway's own; the canvas is another origin on purpose"
-            )
-        _check_free(plan, plan.canvas_port, "choose another canvas.port")
-
-
-def _check_free(plan: Plan, port: int, remedy: str) -> None:
-    if port == 0:
-        return
-    address = plan.addresses[0]
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError as problem:
-            if problem.errno != errno.EADDRINUSE:
-                raise configuration.ConfigError(
-                    f"cannot listen on {address} port {port}: {problem.strerror}; choose "
-                    "another --bind or port"
-                ) from None
-            pid = listener_pid(port)
-            holder = f"pid {pid}" if pid else "another program"
-            raise AlreadyRunning(
-                f"port {port} on {address} is taken by {holder} ({problem.strerror}); stop "
-                f"it first, or {remedy}"
-            ) from None
-
-
 def makeService(options: Mapping[str, Any]) -> Service:
     """The Gateway as a service; called by twistd.
 
@@ -301,7 +132,7 @@ def makeService(options: Mapping[str, Any]) -> Service:
         plan = make_plan(options, dict(os.environ))
         configuration.ensure_state_dir(plan.state_dir)
         lock = StateLock(plan.state_dir)
-        _check_ports(plan)
+        check_ports(plan)
         check_store(plan.state_dir / STORE_NAME)
         load_token_key(plan.state_dir / TOKEN_KEY_NAME)
         settings = plan.config.gateway.tls
@@ -840,6 +671,3 @@ def _auth_words(plan: Plan) -> str:
         "Authentication: none, so any program of this host can connect; "
         "set CLAWGW_GATEWAY_TOKEN to change that"
     )
-
-
-__all__ = ["GatewayService", "Options", "Plan", "makeService", "make_plan"]

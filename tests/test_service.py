@@ -22,7 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from clawgw.config import ConfigError
 from clawgw.lock import read_lock
-from clawgw.service import Plan, make_plan
+from clawgw.plan import Plan, make_plan
 from tests.support.gateway import GatewayProcess, free_port
 
 SECRET = "correct-horse-battery"

@@ -12,7 +12,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from clawgw.config import ConfigError, parse_config
-from clawgw.service import make_plan
+from clawgw.plan import make_plan
 from tests.canvas.support import CanvasGateway, build_renderer, next_json, upgrade
 from tests.support.wire import Client, Refused, client_frame, connect_params
 

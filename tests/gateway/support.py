@@ -24,8 +24,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from clawgw import service as service_module
 from clawgw.gateway.connection import Connection
 from clawgw.lock import StateLock
+from clawgw.plan import make_plan
 from clawgw.protocol.connect import ConnectAuth
-from clawgw.service import GatewayService, make_plan
+from clawgw.service import GatewayService
 from tests.support.memory import START_MS, Device, MemoryDatabase, client_info, connect_params
 from tests.support.wire import CLOSE, PONG, TEXT, Message, client_frame
 
