@@ -14,7 +14,10 @@ from clawgw.trust import scopes
 
 
 class EventRule(NamedTuple):
-    """`scope`: who may hear it; None: everybody, nodes too. `min_version`: since when."""
+    """`scope`: who may hear it; None: everybody, nodes too; `node`: nodes, each its own only.
+
+    `min_version`: since when.
+    """
 
     scope: str | None
     min_version: int = 3
@@ -34,8 +37,8 @@ RULES: dict[str, EventRule] = {
     "device.pair.resolved": EventRule(scopes.PAIRING),
     "node.pair.requested": EventRule(scopes.PAIRING),
     "node.pair.resolved": EventRule(scopes.PAIRING),
-    "node.invoke.request": EventRule(None),  # to the node that is asked, and to nobody else
-    "node.invoke.cancel": EventRule(None, min_version=4),  # likewise
+    "node.invoke.request": EventRule(scopes.NODE),
+    "node.invoke.cancel": EventRule(scopes.NODE, min_version=4),
     "node.hostStats": EventRule(scopes.READ, min_version=4),
     "exec.approval.requested": EventRule(scopes.APPROVALS),
     "exec.approval.resolved": EventRule(scopes.APPROVALS),
@@ -80,6 +83,11 @@ def audible_events(version: int, role: str, granted: frozenset[str]) -> frozense
     return frozenset(
         name
         for name, rule in RULES.items()
-        if version >= rule.min_version
-        and (rule.scope is None or (role == scopes.OPERATOR and scopes.covers(granted, rule.scope)))
+        if version >= rule.min_version and _may_hear(rule.scope, role, granted)
     )
+
+
+def _may_hear(scope: str | None, role: str, granted: frozenset[str]) -> bool:
+    if scope is None or scope == scopes.NODE:
+        return scope is None or role == scopes.NODE
+    return role == scopes.OPERATOR and scopes.covers(granted, scope)

@@ -40,6 +40,7 @@ from clawgw.approvals.file import NAME as POLICY_NAME
 from clawgw.approvals.file import PolicyStore, search_path_of
 from clawgw.approvals.methods import ApprovalMethods
 from clawgw.approvals.nodes import NodeApprovals
+from clawgw.approvals.tool_runs import ToolRuns
 from clawgw.canvas.host import CanvasHost
 from clawgw.canvas.methods import CanvasMethods
 from clawgw.canvas.root import CanvasRoot
@@ -323,7 +324,7 @@ class GatewayService(Service):
         plan, events, now_ms = self._plan, self.broadcaster, self._now_ms
         timeout_ms = plan.config.approvals.timeout_seconds * 1000
         store = PolicyStore(plan.state_dir / POLICY_NAME, self._in_thread, Path("~").expanduser())
-        desk = ApprovalDesk(store, default_agent, search_path_of(plan.environ), now_ms)
+        desk = self._desk = ApprovalDesk(store, default_agent, search_path_of(plan.environ), now_ms)
         desk.book = self.approvals = ApprovalBook(
             self._reactor, self.database, events, desk.remember, now_ms
         )
@@ -345,8 +346,20 @@ class GatewayService(Service):
         invocations.guard = NodeApprovals(self.approvals, self._now_ms).guard
         node_events = NodeEvents(book, events, self._say, self._now_ms)
         NodeMethods(
-            registry, pairing, invocations, node_events, events.send, self._now_ms
+            registry,
+            pairing,
+            invocations,
+            node_events,
+            events.send,
+            self._now_ms,
+            self._tool_runs(invocations).invoke,
         ).register(table)
+
+    def _tool_runs(self, invocations: Invocations) -> ToolRuns:
+        timeout_ms = self._plan.config.approvals.timeout_seconds * 1000
+        return ToolRuns(
+            invocations.invoke, self._desk, self.approvals, timeout_ms, self._can_be_asked
+        )
 
     async def _say(self, speech: Speech) -> None:
         """Somebody speaks to the agent through a node."""

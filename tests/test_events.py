@@ -8,7 +8,11 @@ from clawgw.events import RULES, audible_events
 
 EVERYBODY = {"connect.challenge", "tick", "shutdown"}
 READERS = {"agent", "chat", "presence", "health", "talk.mode"}
-PAIRING = {"device.pair.requested", "device.pair.resolved"}
+PAIRING = {
+    f"{what}.pair.{when}" for what in ("device", "node") for when in ("requested", "resolved")
+}
+NODES = {"node.invoke.request", "node.invoke.cancel"}
+NEW = {"sessions.changed", "node.hostStats"}
 APPROVALS = {name for name in RULES if name.startswith("exec.approval.")}
 
 
@@ -19,15 +23,16 @@ class Audible(SynchronousTestCase):
         table: list[tuple[int, str, set[str], set[str]]] = [
             (4, "operator", set(), EVERYBODY),
             (3, "operator", {"operator.read"}, EVERYBODY | READERS),
-            (4, "operator", {"operator.read"}, EVERYBODY | READERS | {"sessions.changed"}),
-            (4, "operator", {"operator.write"}, EVERYBODY | READERS | {"sessions.changed"}),
+            (4, "operator", {"operator.read"}, EVERYBODY | READERS | NEW),
+            (4, "operator", {"operator.write"}, EVERYBODY | READERS | NEW),
             (4, "operator", {"operator.pairing"}, EVERYBODY | PAIRING),
             (3, "operator", {"operator.pairing"}, EVERYBODY | PAIRING),
             (4, "operator", {"operator.approvals"}, EVERYBODY | APPROVALS),
-            (4, "operator", {"operator.admin"}, set(RULES)),
-            (3, "operator", {"operator.admin"}, set(RULES) - {"sessions.changed"}),
-            (4, "node", set(), EVERYBODY),
-            (4, "node", {"operator.admin"}, EVERYBODY),
+            (4, "operator", {"operator.admin"}, set(RULES) - NODES),
+            (3, "operator", {"operator.admin"}, set(RULES) - NODES - NEW),
+            (4, "operator", {"node"}, EVERYBODY),
+            (4, "node", set(), EVERYBODY | NODES),
+            (3, "node", {"operator.admin"}, EVERYBODY | {"node.invoke.request"}),
         ]
         for version, role, scopes, expected in table:
             with self.subTest(version=version, role=role, scopes=scopes):

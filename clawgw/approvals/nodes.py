@@ -3,7 +3,7 @@
 A node whose policy asks refuses a `system.run` until it comes with `approved` and
 `approvalDecision`. Whoever invokes it could simply say so; the node believes the Gateway. So the
 Gateway takes such words only with the id of an approval (`runId`), and only if a person gave it,
-to this device, for this node and this very run: program and arguments, directory, environment,
+to this asker, for this node and this very run: program and arguments, directory, environment,
 agent and session. What *allow once* allowed runs once. Anything else is refused before the node
 hears of it. (As version 4 Gateways do it, who closed the hole with that.)
 """
@@ -28,7 +28,7 @@ from clawgw.protocol.nodes import NodeInvokeParams
 from clawgw.protocol.validate import decode_untyped
 
 RUN = "system.run"
-_CLAIMS = ("approved", "approvalDecision", "approvalSource")
+CLAIMS = ("approved", "approvalDecision", "approvalSource")
 _SHELLS = (["/bin/sh", "-lc"], ["/bin/sh", "-c"], ["cmd.exe", "/d", "/s", "/c"])
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
@@ -55,12 +55,12 @@ class NodeApprovals:
         if params.command != RUN or raw is None:
             return None
         asked = decode_untyped(raw)
-        if not isinstance(asked, dict) or not any(asked.get(name) for name in _CLAIMS):
+        if not isinstance(asked, dict) or not any(asked.get(name) for name in CLAIMS):
             return None
         approval = self._approval(asked, caller, params.node_id)
         if approval.decision == "allow-once" and not await self._book.use(approval.id):
             raise _refused("APPROVAL_ALREADY_USED", "this approval was for one run, which was made")
-        plain = {name: value for name, value in asked.items() if name not in _CLAIMS}
+        plain = {name: value for name, value in asked.items() if name not in CLAIMS}
         return Raw(
             msgspec.json.encode({**plain, "approved": True, "approvalDecision": approval.decision})
         )
@@ -76,7 +76,7 @@ class NodeApprovals:
             raise _refused("APPROVAL_REQUIRED", "approval required; this one does not allow it")
         if self._now_ms() > approval.expires_at:
             raise _refused("APPROVAL_EXPIRED", "this approval has expired")
-        if approval.asker_id is None or approval.asker_id != caller.device_id:
+        if approval.asker_id is None or approval.asker_id != identity_of(caller):
             raise _refused("APPROVAL_DEVICE_MISMATCH", "this approval was given to another device")
         bound_to = given(approval.request.node_id, None)
         if bound_to is not None and bound_to != node_id:
@@ -84,6 +84,12 @@ class NodeApprovals:
         if not _same_run(approval, asked):
             raise _refused("APPROVAL_REQUEST_MISMATCH", "this approval is for another run")
         return approval
+
+
+def identity_of(caller: Caller) -> str | None:
+    """Who an approval is given to: a device, or the session an agent's tool works for."""
+    bound = caller.bound_session
+    return caller.device_id if bound is None else f"session {bound.key}"
 
 
 def env_digest(env: Any) -> str | None:

@@ -6,7 +6,7 @@ else. What a node calls as another, or through a connection that was replaced, i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,12 @@ from clawgw.nodes.registry import Live, NodeRegistry
 from clawgw.protocol import nodes as wire
 from clawgw.protocol.errors import invalid
 from clawgw.trust.scopes import NODE, PAIRING, READ, WRITE
+from clawgw.trust.session_tokens import BoundSession
 
 NODE_METHODS = (NODE,)
+
+InvokeForTool = Callable[[Caller, BoundSession, wire.NodeInvokeParams], Awaitable[Spliced]]
+"""`node.invoke` in the name of an agent's session."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class NodeMethods:
     node_events: NodeEvents
     send: SendTo
     now_ms: Callable[[], int]
+    invoke_for_tool: InvokeForTool
 
     log = Logger()
 
@@ -83,8 +88,8 @@ class NodeMethods:
     async def invoke(self, caller: Caller, params: wire.NodeInvokeParams) -> Spliced:
         """Ask a node for something, and wait for it."""
         bound = caller.bound_session
-        if bound is not None:  # whoever is asked to approve it is told whose wish it is
-            params = structs.replace(params, session_key=bound.key)
+        if bound is not None:
+            return await self.invoke_for_tool(caller, bound, params)
         return await self.invocations.invoke(caller, params)
 
     async def pair_request(

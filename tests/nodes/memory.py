@@ -97,6 +97,7 @@ class World:
             NodeEvents(self.book, self.events, self._say, now_ms),
             self.send,
             now_ms,
+            lambda caller, _, params: self.invocations.invoke(caller, params),
         )
 
     async def _say(self, speech: Speech) -> None:

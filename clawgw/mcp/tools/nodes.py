@@ -15,6 +15,8 @@ from clawgw.mcp.tool import Arguments, Context, NoArguments, Piece, Tool, as_tex
 APPROVAL_SECONDS = 180.0
 """How much longer than the command itself an answer may take, where a person is asked first."""
 
+RUN = "system.run"
+
 _SHOWN = ("nodeId", "displayName", "platform", "deviceFamily", "connected", "caps", "commands")
 
 NodeId = Annotated[str, Meta(min_length=1, description="The nodeId, as nodes_list shows it.")]
@@ -57,16 +59,21 @@ async def describe(context: Context, asked: Describe) -> list[Piece]:
 
 async def invoke(context: Context, asked: Invoke) -> list[Piece]:
     """Run a command; its answer as text and pictures."""
+    limit = asked.timeout_seconds
+    params = asked.params
+    if asked.command == RUN:  # a node that asks a person does so while it is being asked
+        params = {"timeoutMs": int(limit * 1000), **params}
+        limit += APPROVAL_SECONDS
     answer = await context.gateway.request(
         "node.invoke",
         {
             "nodeId": asked.node_id,
             "command": asked.command,
-            "params": asked.params,
-            "timeoutMs": int(asked.timeout_seconds * 1000),
+            "params": params,
+            "timeoutMs": int(limit * 1000),
             "idempotencyKey": str(uuid.uuid4()),
         },
-        asked.timeout_seconds + APPROVAL_SECONDS,
+        limit + APPROVAL_SECONDS,
     )
     value, pictures = taken_out(_payload(answer))
     return [as_text({"done": asked.command} if value is None else value), *pictures]

@@ -1,0 +1,133 @@
+"""What an agent's tool asks of a node: in the name of its session, and approved where that is needed.
+
+A node decides about `system.run` by the agent and the session that ask, and an agent could say it
+is another. So both are filled in here, and what the tool says of approvals is left out.
+
+A node that asks by itself does so. One that wants to be told refuses with "approval required";
+then the Gateway asks a person, and if that is a yes, the same run goes to the node once more with
+it. (Both ways of stock node hosts: protocol 3 documentation, "Exec approvals".)
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from msgspec import Raw, structs
+
+from clawgw.approvals.book import ApprovalBook, Asker
+from clawgw.approvals.desk import NODE_HOST, ApprovalDesk
+from clawgw.approvals.nodes import CLAIMS, RUN, env_digest, identity_of
+from clawgw.methods import Caller, Spliced
+from clawgw.protocol.approvals import ExecRequest
+from clawgw.protocol.base import given
+from clawgw.protocol.errors import RequestError, invalid
+from clawgw.protocol.nodes import NodeInvokeParams
+from clawgw.protocol.validate import MalformedJson, decode_untyped
+from clawgw.trust.session_tokens import BoundSession, forbidden
+
+REFUSED = "approval required"
+_ANSWERS = {
+    "user": "a person refused this run; do not ask for it again",
+    "timeout": "this run needs an approval, and nobody answered in time",
+}
+
+Invoke = Callable[[Caller, NodeInvokeParams], Awaitable[Spliced]]
+Run = dict[str, Any]
+
+
+class ToolRuns:
+    """Carries out `node.invoke` for agents' tools.
+
+    Args:
+        invoke: the ordinary way.
+        desk: where people are asked.
+        book: where their answers are.
+        timeout_ms: how long they have.
+        can_be_asked: whether there is anybody; given the id of the connection that asks.
+    """
+
+    def __init__(
+        self,
+        invoke: Invoke,
+        desk: ApprovalDesk,
+        book: ApprovalBook,
+        timeout_ms: int,
+        can_be_asked: Callable[[str], bool],
+    ) -> None:
+        self._invoke = invoke
+        self._desk = desk
+        self._book = book
+        self._timeout_ms = timeout_ms
+        self._can_be_asked = can_be_asked
+
+    async def invoke(
+        self, caller: Caller, bound: BoundSession, params: NodeInvokeParams
+    ) -> Spliced:
+        """Ask a node for something.
+
+        Raises:
+            RequestError: see `Invocations.invoke`; or it needs an approval and did not get it.
+        """
+        params = structs.replace(params, session_key=bound.key)
+        if params.command != RUN:
+            return await self._invoke(caller, params)
+        run = _in_its_name(bound, params)
+        try:
+            return await self._invoke(caller, structs.replace(params, params=_raw(run)))
+        except RequestError as refusal:
+            if REFUSED not in refusal.message or not self._can_be_asked(caller.conn_id):
+                raise
+        told = await self._approved(caller, params.node_id, run)
+        again = structs.replace(
+            params, params=_raw(told), idempotency_key=f"{params.idempotency_key}:approved"
+        )
+        return await self._invoke(caller, again)
+
+    async def _approved(self, caller: Caller, node_id: str, run: Run) -> Run:
+        """The run with a person's yes."""
+        argv = run.get("command")
+        if not isinstance(argv, list) or not all(isinstance(one, str) for one in argv):
+            raise invalid("params/command: expected the program and its arguments as strings")
+        question = ExecRequest(
+            command=shlex.join(argv),
+            command_argv=argv,
+            cwd=run.get("cwd"),
+            host=NODE_HOST,
+            agent_id=run["agentId"],
+            session_key=run["sessionKey"],
+            node_id=node_id,
+        )
+        asker = Asker(run["agentId"], identity_of(caller), env_digest(run.get("env")))
+        asked = await self._desk.submit(question, self._timeout_ms, asker=asker)
+        answer = await self._book.wait(asked.id)
+        if not answer.allowed:
+            why = _ANSWERS.get(
+                answer.reason or "", "this run needs an approval, and did not get it"
+            )
+            raise forbidden(why)
+        return {
+            **run,
+            "runId": answer.id,
+            "approved": True,
+            "approvalDecision": answer.decision,
+        }
+
+
+def _in_its_name(bound: BoundSession, params: NodeInvokeParams) -> Run:
+    """The parameters of a run as the session's own, without words on approvals."""
+    raw = given(params.params, None)
+    try:
+        asked = {} if raw is None else decode_untyped(raw)
+    except MalformedJson as problem:
+        raise invalid(f"params: {problem}") from None
+    if not isinstance(asked, dict):
+        raise invalid("params: expected an object")
+    plain = {name: value for name, value in asked.items() if name not in (*CLAIMS, "runId")}
+    return {**plain, "agentId": bound.agent_id, "sessionKey": bound.key}
+
+
+def _raw(value: Run) -> Raw:
+    return Raw(msgspec.json.encode(value))
