@@ -1,4 +1,4 @@
-"""What an agent's tool asks of a node: in the name of its session, and approved where that is needed.
+"""What an agent's tool asks of a node: in its session's name, and approved where that is needed.
 
 A node decides about `system.run` by the agent and the session that ask, and an agent could say it
 is another. So both are filled in here, and what the tool says of approvals is left out.

@@ -12,11 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from clawgw.events import RULES
 from clawgw.protocol.catalog import method_types
+from clawgw.trust.scopes import NODE
 from tests.gateway.support import ALL_SCOPES, REMOTE, TOKEN, Client, MemoryGateway
 from tests.protocol.recorded import flow
 from tests.support.memory import Device
 
 FOR_EVERYBODY = {name for name, rule in RULES.items() if rule.scope is None}
+FOR_NODES = {name for name, rule in RULES.items() if rule.scope == NODE}
 
 
 class HandshakeTestCase(SynchronousTestCase):
@@ -137,7 +139,7 @@ class HelloTests(HandshakeTestCase):
         hello = self.gateway.connect(device=Device(), role="node", scopes=["operator.read"]).hello
         self.assertEqual(hello["snapshot"]["presence"], [])
         self.assertEqual(hello["auth"]["scopes"], [])
-        self.assertEqual(set(hello["features"]["events"]), FOR_EVERYBODY)
+        self.assertEqual(set(hello["features"]["events"]), FOR_EVERYBODY | FOR_NODES)
 
     def test_the_state_version_is_that_of_the_snapshot(self) -> None:
         client = self.gateway.connect(device=Device())
@@ -179,11 +181,11 @@ class FeatureTests(HandshakeTestCase):
 
     def test_events_are_those_the_client_may_hear(self) -> None:
         admin = self.gateway.connect(device=Device()).hello["features"]["events"]
-        self.assertEqual(set(admin), set(RULES))
+        self.assertEqual(set(admin), set(RULES) - FOR_NODES)
         old = self.gateway.connect(device=Device(), protocol=3).hello["features"]["events"]
         new = {name for name, rule in RULES.items() if rule.min_version > 3}
         self.assertIn("sessions.changed", new)
-        self.assertEqual(set(RULES) - set(old), new)
+        self.assertEqual(set(RULES) - set(old), new | FOR_NODES)
         nobody = self.gateway.connect().hello["features"]["events"]
         self.assertEqual(set(nobody), FOR_EVERYBODY)
         self.assertLessEqual({"connect.challenge", "tick", "shutdown"}, set(nobody))

@@ -10,6 +10,7 @@ import contextlib
 import json
 import sys
 import threading
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -155,11 +156,17 @@ class ToolsTestCase(SynchronousTestCase):
         """Have a turn go on in a new session; the tool server it got."""
         before = len(self.servers())
         self.say(key, "HOLD")
-        while len(self.servers()) == before:
-            self.operator.event("agent", lambda one: one["sessionKey"] == key)
+        self.wait_for_servers(before + 1)
         self.addCleanup(self.operator.request, "chat.abort", {"sessionKey": key})
         (server,) = self.servers()[-1]
         return server
+
+    def wait_for_servers(self, number: int) -> None:
+        """Wait until so many sessions were opened."""
+        deadline = time.monotonic() + LIMIT
+        while len(self.servers()) < number:
+            self.assertLess(time.monotonic(), deadline, "no session was opened")
+            time.sleep(0.02)
 
     def with_tools(self, server: dict[str, Any], work: Callable[[Tools], Awaitable[Any]]) -> Any:
         """Do something as the agent of a session."""
@@ -222,14 +229,17 @@ class FakeNode:
     Args:
         port: the Gateway's.
         directory: where its key is.
-        answers: the payload by command; an exception is a failure.
+        answers: the payload by command, or what makes it of the parameters; an exception is a
+            failure.
     """
 
-    def __init__(self, port: int, directory: Path, answers: dict[str, Any]) -> None:
+    def __init__(
+        self, port: int, directory: Path, answers: dict[str, Any], *, platform: str = "ios"
+    ) -> None:
         self.asked: list[dict[str, Any]] = []
         self._answers = answers
         self.identity = device(directory, "node")
-        self._client = _NodeClient(port, self.identity, list(answers))
+        self._client = _NodeClient(port, self.identity, list(answers), platform)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -253,6 +263,8 @@ class FakeNode:
     def _answer(self, request: dict[str, Any]) -> None:
         self.asked.append(request)
         answer = self._answers[request["command"]]
+        if callable(answer):
+            answer = answer(json.loads(request["paramsJSON"]))
         result: dict[str, Any] = {"id": request["id"], "nodeId": request["nodeId"], "ok": True}
         if isinstance(answer, Exception):
             result |= {"ok": False, "error": {"code": "FAILED", "message": str(answer)}}
@@ -262,9 +274,9 @@ class FakeNode:
 
 
 class _NodeClient(Client):
-    def __init__(self, port: int, identity: Any, commands: list[str]) -> None:
+    def __init__(self, port: int, identity: Any, commands: list[str], platform: str) -> None:
         self._commands = commands
-        about = {"id": "node-host", "mode": "node", "platform": "ios", "displayName": "Phone"}
+        about = {"id": "node-host", "mode": "node", "platform": platform, "displayName": "Phone"}
         super().__init__(
             port, identity=identity, protocol=3, role="node", scopes=(), client=about,
         )  # fmt: skip

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from clawgw.mcp.gateway import Failure, Gateway, Over
 
@@ -29,9 +31,10 @@ class Broken:
         self.connections += 1
         challenge = {"type": "event", "event": "connect.challenge", "payload": {"nonce": "n"}}
         await socket.send(json.dumps(challenge))
-        async for message in socket:
-            request = json.loads(message)
-            await self._answer(socket, request["id"], request["method"], request["params"])
+        with contextlib.suppress(ConnectionClosed):
+            async for message in socket:
+                request = json.loads(message)
+                await self._answer(socket, request["id"], request["method"], request["params"])
 
     async def _answer(self, socket: ServerConnection, name: str, method: str, params: Any) -> None:
         answer: dict[str, Any] = {"type": "res", "id": name, "ok": True, "payload": {"n": 1}}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import mcp_types as types
 
-from tests.mcp.support import PIXEL, FakeNode, Tools, ToolsTestCase
+from tests.mcp.support import LIMIT, PIXEL, Bound, FakeNode, Tools, ToolsTestCase, token_of
+from tests.support.wire import Refused
 
 MAIN, SIDE, OTHER = "agent:main:main", "agent:main:side", "agent:other:main"
 NODES = {"nodes_list", "nodes_describe", "nodes_invoke"}
@@ -135,8 +137,7 @@ class Sessions(ToolsTestCase):
             await tools.text("sessions_send", sessionKey=SIDE, message="HOLD", timeoutSeconds=0)
 
         self.with_tools(first, begin)
-        while len(self.servers()) < 2:
-            self.operator.event("agent", lambda one: one["sessionKey"] == SIDE)
+        self.wait_for_servers(2)
         self.addCleanup(self.operator.request, "chat.abort", {"sessionKey": SIDE})
         (second,) = self.servers()[-1]
 
@@ -239,9 +240,6 @@ class Nodes(ToolsTestCase):
         }
         self.node = FakeNode(self.gateway.port, self.directory, answers)
         self.addCleanup(self.node.stop)
-        pending = self.operator.request("node.pair.list")["pending"]
-        for one in pending:
-            self.operator.request("node.pair.approve", {"requestId": one["requestId"]})
 
     def test_list_describe_and_invoke(self) -> None:
         node = self.node.node_id
@@ -287,3 +285,98 @@ class Nodes(ToolsTestCase):
                 self.assertNotIn("\n", sentence)
 
         self.with_tools(self.server_of(MAIN), work)
+
+
+class Approvals(ToolsTestCase):
+    """A node that runs a program only if it is told that a person approved it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        answers = {"system.run": self.run_program}
+        self.node = FakeNode(self.gateway.port, self.directory, answers, platform="linux")
+        self.addCleanup(self.node.stop)
+        self.ran: list[dict[str, Any]] = []
+
+    def run_program(self, params: dict[str, Any]) -> Any:
+        """As a stock node host does."""
+        if not (params.get("approved") and params.get("approvalDecision")):
+            return RuntimeError("SYSTEM_RUN_DENIED: approval required")
+        self.ran.append(params)
+        return {"exitCode": 0, "stdout": "done"}
+
+    def decide(self, decision: str) -> threading.Thread:
+        """Be the person who is asked, in a thread of its own; `asked` is what was shown."""
+        person = self.connect()
+
+        def work() -> None:
+            event = person.event("exec.approval.requested", timeout=LIMIT)
+            self.asked = event["payload"]["request"]
+            params = {"id": event["payload"]["id"], "decision": decision}
+            person.request("exec.approval.resolve", params)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        self.addCleanup(thread.join, LIMIT)
+        return thread
+
+    def arguments(self) -> dict[str, Any]:
+        params = {"command": ["uname", "-a"], "agentId": "other", "approved": True}
+        return {"nodeId": self.node.node_id, "command": "system.run", "params": params}
+
+    def test_a_person_is_asked_and_the_run_is_made_in_the_sessions_name(self) -> None:
+        person = self.decide("allow-once")
+
+        async def work(tools: Tools) -> str:
+            return await tools.text("nodes_invoke", **self.arguments())
+
+        self.assertIn("done", self.with_tools(self.server_of(MAIN), work))
+        person.join(LIMIT)
+        shown = {name: self.asked[name] for name in ("command", "agentId", "sessionKey", "nodeId")}
+        self.assertEqual(
+            shown,
+            {
+                "command": "uname -a",
+                "agentId": "main",
+                "sessionKey": MAIN,
+                "nodeId": self.node.node_id,
+            },
+        )
+        (ran,) = self.ran
+        self.assertEqual((ran["agentId"], ran["sessionKey"]), ("main", MAIN))
+        self.assertEqual(ran["approvalDecision"], "allow-once")
+
+    def test_a_refusal_is_told_and_nothing_runs(self) -> None:
+        self.decide("deny")
+
+        async def work(tools: Tools) -> str:
+            return await tools.failure("nodes_invoke", **self.arguments())
+
+        sentence = self.with_tools(self.server_of(MAIN), work)
+        self.assertEqual(sentence, "A person refused this run; do not ask for it again.")
+        self.assertEqual(self.ran, [])
+
+    def test_an_approval_cannot_be_claimed_and_is_asked_for_anew(self) -> None:
+        person = self.decide("allow-once")
+        token = token_of(self.server_of(MAIN))
+
+        async def work(tools: Tools) -> str:
+            return await tools.text("nodes_invoke", **self.arguments())
+
+        self.with_tools(self.servers()[-1][0], work)
+        person.join(LIMIT)
+        thief = Bound(self.gateway.port, token)
+        self.addCleanup(thief.cut)
+        used = self.ran[0]["runId"]
+        for run_id in (used, "made-up"):
+            params = {
+                "command": ["uname", "-a"], "runId": run_id, "approved": True,
+                "approvalDecision": "allow-always",
+            }  # fmt: skip
+            asked = {"nodeId": self.node.node_id, "command": "system.run", "params": params}
+            person = self.decide("deny")
+            refusal = self.assertRaises(
+                Refused, thief.request, "node.invoke", {**asked, "idempotencyKey": run_id}
+            )
+            self.assertIn("a person refused", refusal.error["message"])
+            person.join(LIMIT)
+        self.assertEqual(len(self.ran), 1)
