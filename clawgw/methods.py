@@ -126,6 +126,4 @@ class MethodTable:
 
     def names_for(self, bound: BoundSession) -> list[str]:
         """Those that an agent's tools may call."""
-        return [
-            name for name, one in self._methods.items() if one.agents and name in bound.methods
-        ]
+        return [name for name, one in self._methods.items() if one.agents and name in bound.methods]

@@ -44,6 +44,7 @@ from clawgw.approvals.tool_runs import ToolRuns
 from clawgw.canvas.host import CanvasHost
 from clawgw.canvas.methods import CanvasMethods
 from clawgw.canvas.root import CanvasRoot
+from clawgw.config_watch import LOOK_SECONDS, ConfigWatch
 from clawgw.gateway.admission import AdmissionCount
 from clawgw.gateway.broadcast import Broadcaster
 from clawgw.gateway.connect_log import ConnectLog
@@ -200,6 +201,10 @@ class GatewayService(Service):
         self._every(TICK_INTERVAL_MS / 1000, self._tick)
         self._every(HEALTH_SECONDS, self._publish_health)
         self._every(PRUNE_SECONDS, self._prune)
+        watch = ConfigWatch(
+            self._plan.config_path, self._plan.config, self._in_thread, self._config_changed
+        )
+        self._every(LOOK_SECONDS, lambda: Deferred.fromCoroutine(watch.look()))
         ended = Deferred.fromCoroutine(self.approvals.recover())
         ended.addErrback(lambda failure: self.log.failure("while ending old approvals", failure))
         done = self.runs.recover()
@@ -332,10 +337,7 @@ class GatewayService(Service):
         return AcpApprovals(desk, self._asking_run, timeout_ms)
 
     def _wire_nodes(self, devices: DeviceRegistry, table: MethodTable) -> None:
-        settings, events = self._plan.config.gateway.nodes, self.broadcaster
-        policy = CommandPolicy(
-            frozenset(settings.allow_commands), frozenset(settings.deny_commands)
-        )
+        events, policy = self.broadcaster, _command_policy(self._plan.config)
         book = NodeBook(self.database, self._now_ms)
         pairing = NodePairing(book, events, self._now_ms)
         registry = self.nodes = NodeRegistry(book, pairing, devices, policy, self._now_ms)
@@ -567,6 +569,10 @@ class GatewayService(Service):
             "health", payload, droppable=True, state_version=self._state_version()
         )
 
+    def _config_changed(self, config: configuration.Config) -> None:
+        """What can follow a changed configuration without a restart."""
+        self.nodes.policy = _command_policy(config)
+
     def _presence_changed(self) -> None:
         """Several people coming at once are one event."""
         if self._presence_call is None:
@@ -659,6 +665,11 @@ class GatewayService(Service):
         """Say goodbye, give running turns a moment, keep everything else for the next start."""
         super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
+
+
+def _command_policy(config: configuration.Config) -> CommandPolicy:
+    nodes = config.gateway.nodes
+    return CommandPolicy(frozenset(nodes.allow_commands), frozenset(nodes.deny_commands))
 
 
 def _session_defaults(keys: SessionKeys, roster: Roster, version: int) -> SessionDefaults:

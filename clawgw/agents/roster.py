@@ -154,7 +154,7 @@ class Roster:
             name=name or DEFAULT_NAME,
             name_source="config" if name else "default",
             identity=entry.identity,
-            command=entry.command or (sys.executable, "-m", "clawgw.agents.builtin"),
+            command=entry.command or (sys.executable, "-P", "-m", "clawgw.agents.builtin"),
             env={
                 **self._environ,
                 **(self._builtin_env(entry, model, state_dir) if builtin else {}),
