@@ -52,7 +52,7 @@ class BuiltinTests(SynchronousTestCase):
         self.assertEqual((agents.ids, agents.default_id), (("main",), "main"))
         spec = agents.spec("main")
         self.assertTrue(spec.is_builtin)
-        self.assertEqual(spec.command, (sys.executable, "-m", "clawgw.agents.builtin"))
+        self.assertEqual(spec.command, (sys.executable, "-P", "-m", "clawgw.agents.builtin"))
         self.assertEqual(spec.model, LOCAL_MODEL)
         self.assertEqual(told(spec), AgentConfig(state_dir="/state/agents/main"))
         self.assertNotIn(KEY_VARIABLE, spec.env)
