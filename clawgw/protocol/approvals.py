@@ -22,8 +22,9 @@ Reason = Literal["user", "policy", "timeout", "run-aborted", "gateway-restart", 
 Moment = Annotated[float, Meta(ge=0, le=MAX_INTEGER)]
 """Milliseconds since the epoch; version 4 allows fractions."""
 
-Visible = Annotated[str, Meta(min_length=1, pattern=r"\S")]
-"""A string with something to see in it."""
+Visible = Annotated[str, Meta(min_length=1, pattern=r"[^\s\x1c-\x1f\x85\ufeff]")]
+"""A string with something to see in it. What is named beside `\\s` is white space to Python or to
+ECMAScript only; so every validator of the schema says the same."""
 
 
 # The policy file

@@ -78,8 +78,10 @@ def _number(schema: Schema, _: dict[str, Schema]) -> JsonStrategy:
 
 def _string(schema: Schema, _: dict[str, Schema]) -> JsonStrategy:
     if "pattern" in schema:
+        # What is white space differs between ASCII and Unicode: the validator's view counts.
+        matches = re.compile(schema["pattern"]).search
         return st.from_regex(re.compile(schema["pattern"], re.ASCII), fullmatch=True).filter(
-            lambda text: len(text) <= schema.get("maxLength", len(text))
+            lambda text: matches(text) and len(text) <= schema.get("maxLength", len(text))
         )
     least, most = schema.get("minLength", 0), schema.get("maxLength", 600)
     return st.text(min_size=least, max_size=min(most, 20)) | long_texts.filter(
