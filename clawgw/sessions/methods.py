@@ -27,7 +27,8 @@ from clawgw.store.runs import Run
 from clawgw.store.sessions import Filter, Session
 from clawgw.trust.scopes import ADMIN, READ, WRITE
 
-DEFAULT_LIST = 100
+# Version 3 clients that name no limit ask often, and say nothing of a next page.
+DEFAULT_LIST = {3: 50, 4: 100}
 MAX_LIST = 1000
 MAX_CACHED_LISTS = 64
 DEFAULT_PREVIEW_ITEMS = 12
@@ -243,7 +244,7 @@ class SessionMethods:
         if kept is not None:
             return b'{"ts":%d,%b' % (self.now_ms(), kept)
         wanted = self._filter(params)
-        limit = min(given(params.limit, DEFAULT_LIST), MAX_LIST)
+        limit = min(given(params.limit, DEFAULT_LIST[caller.version]), MAX_LIST)
         offset = given(params.offset, 0)
         if wanted.scans or offset > MAX_LIST:
             return self._scan(caller, params, wanted, limit, offset)

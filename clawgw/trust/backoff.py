@@ -32,6 +32,8 @@ class _Record(NamedTuple):
 
 def _owner(address: str) -> str:
     """Who has an address: of IPv6 everybody has a network of 64 bits, and moves freely in it."""
+    if ":" not in address:
+        return address
     try:
         parsed = ipaddress.IPv6Address(address.partition("%")[0])
     except ValueError:
