@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from clawgw.cli.gateway import as_object, ask, part, rows
-from clawgw.cli.output import ago, clean, facts, note, print_json, table
-from clawgw.cli.runner import USAGE, converse
+from clawgw.cli.output import ago, clean, facts, print_json, table
+from clawgw.cli.pairing import approve_request
 from clawgw.cli.settings import Globals
 
 if TYPE_CHECKING:
-    from clawgw.client import GatewayClient, Hello
+    pass
 
 Row = dict[str, Any]
 
@@ -49,22 +48,10 @@ def approve(options: Globals, request_id: str | None) -> None:
 
     Without it, the only device that waits; if several wait they are listed.
     """
-
-    async def conversation(client: GatewayClient, _hello: Hello) -> tuple[Any, list[Row]]:
-        chosen = request_id
-        if chosen is None:
-            listing = await client.request("device.pair.list", timeout=options.timeout)
-            waiting = rows(listing, "pending")
-            if len(waiting) != 1:
-                return None, waiting
-            chosen = str(waiting[0].get("requestId"))
-        params = {"requestId": chosen}
-        return await client.request("device.pair.approve", params, timeout=options.timeout), []
-
-    result, waiting = converse(options, conversation)
+    result = approve_request(options, "device", request_id, _show_pending)
     if result is None:
-        _ask_which(options, waiting)
-    elif options.as_json:
+        return
+    if options.as_json:
         print_json(result)
     else:
         print(clean(f"Approved {_name(part(result, 'device'))}".rstrip() + "."))
@@ -118,18 +105,6 @@ def revoke(options: Globals, device_id: str, role: str) -> None:
         print_json(result)
     else:
         print("Revoked.")
-
-
-def _ask_which(options: Globals, waiting: list[Row]) -> None:
-    if options.as_json:
-        print_json({"pending": waiting})
-    elif waiting:
-        _show_pending(waiting)
-    else:
-        print("No device waits for approval.")
-    if waiting:
-        note("Several devices wait; say which: clawgw devices approve REQUEST_ID")
-        sys.exit(USAGE)
 
 
 def _show_pending(waiting: list[Row]) -> None:

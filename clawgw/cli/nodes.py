@@ -11,7 +11,8 @@ import click
 
 from clawgw.cli.gateway import as_object, ask, part, rows
 from clawgw.cli.output import ago, clean, facts, note, print_json, table
-from clawgw.cli.runner import USAGE, converse
+from clawgw.cli.pairing import approve_request
+from clawgw.cli.runner import converse
 from clawgw.cli.settings import Globals
 
 if TYPE_CHECKING:
@@ -160,21 +161,8 @@ def approve(options: Globals, request_id: str | None) -> None:
 
     Without it, the only node that waits; if several wait they are listed.
     """
-
-    async def conversation(client: GatewayClient, _hello: Hello) -> tuple[Any, list[Row]]:
-        chosen = request_id
-        if chosen is None:
-            listing = await client.request("node.pair.list", timeout=options.timeout)
-            waiting = rows(listing, "pending")
-            if len(waiting) != 1:
-                return None, waiting
-            chosen = str(waiting[0].get("requestId"))
-        params = {"requestId": chosen}
-        return await client.request("node.pair.approve", params, timeout=options.timeout), []
-
-    result, waiting = converse(options, conversation)
+    result = approve_request(options, "node", request_id, _show_pending)
     if result is None:
-        _ask_which(options, waiting)
         return
     node = part(result, "node")
     node.pop("token", None)  # of no use to anybody who reads this
@@ -240,18 +228,6 @@ def _json(text: str) -> Any:
 
 def _granted(permissions: Any) -> list[str]:
     return [name for name, is_granted in as_object(permissions).items() if is_granted]
-
-
-def _ask_which(options: Globals, waiting: list[Row]) -> None:
-    if options.as_json:
-        print_json({"pending": waiting})
-    elif waiting:
-        _show_pending(waiting)
-    else:
-        print("No node waits for approval.")
-    if waiting:
-        note("Several nodes wait; say which: clawgw nodes approve REQUEST_ID")
-        sys.exit(USAGE)
 
 
 def _show_pending(waiting: list[Row]) -> None:
