@@ -158,10 +158,10 @@ class SlowReaders(LimitsCase):
                 "sessions.patch", {"key": f"session-{number}", "label": f"label {number}"}
             )
         reader = self.client(3)
-        asked = [reader.post("sessions.list", {}) for _ in range(32)]
+        asked = [reader.post("sessions.list", {"limit": 100}) for _ in range(32)]
         for _ in range(400):
             self.assertEqual(reader.result(asked.pop(0))["count"], 100)
-            asked.append(reader.post("sessions.list", {}))
+            asked.append(reader.post("sessions.list", {"limit": 100}))
         for request in asked:
             reader.result(request)
 
@@ -174,7 +174,7 @@ class SlowReaders(LimitsCase):
         greedy = self.client(3, receive_buffer=SMALL_BUFFER)
         with contextlib.suppress(OSError):
             for _ in range(5000):
-                greedy.post("sessions.list", {})
+                greedy.post("sessions.list", {"limit": 100})
         end = greedy.ending()
         if isinstance(end, Closed):
             self.assertEqual((end.code, end.reason), (1008, "slow consumer"))
