@@ -43,7 +43,7 @@ RENDERER = clawgw/canvas/static/a2ui.js
 a2ui: $(RENDERER)
 
 $(RENDERER): $(A2UI)/package-lock.json $(A2UI)/build.mjs $(wildcard $(A2UI)/src/*)
-	cd $(A2UI) && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent build
+	cd $(A2UI) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier && npm run --silent build
 
 bench: install-dev
 	$(BIN)/python -m bench $(ARGS)
