@@ -16,25 +16,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
+
+from clawgw.section import ConfigError, Name, Port, Positive, Section
+
+__all__ = ["ConfigError", "Section"]
 
 TOKEN_VARIABLES = ("CLAWGW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_TOKEN", "CLAWDBOT_GATEWAY_TOKEN")
 PASSWORD_VARIABLES = ("CLAWGW_GATEWAY_PASSWORD", "OPENCLAW_GATEWAY_PASSWORD")
 DEFAULT_PORT = 18789
 CONFIG_NAME = "config.json"
 
-Port = Annotated[int, Meta(ge=0, le=65535)]
-Positive = Annotated[int, Meta(ge=1)]
-Name = Annotated[str, Meta(min_length=1)]
 AgentId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-
-
-class ConfigError(ValueError):
-    """The configuration cannot be used; the message says what to change, and where."""
-
-
-class Section(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Base of all parts of the configuration: closed, immutable."""
 
 
 class RateLimit(Section, frozen=True):

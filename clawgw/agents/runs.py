@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -67,6 +67,27 @@ class Outcome(NamedTuple):
     error: str | None = None
     input_tokens: int = 0
     output_tokens: int = 0
+
+
+class Admitted(NamedTuple):
+    """A message that was taken in, inside a write."""
+
+    run: Run
+    is_new: bool
+    made_session: bool
+
+
+class Answers(Protocol):
+    """Where answers go beside the transcript: runs that came through a channel."""
+
+    def begun(self, run: Run, text: Callable[[], str]) -> None:
+        """A run is being answered; `text` tells the answer so far."""
+
+    def write(self, connection: Connection, run: Run, text: str, outcome: Outcome) -> None:
+        """Inside the write that ends a run: queue its answer."""
+
+    def over(self, run: Run) -> None:
+        """That is on the disk."""
 
 
 class _Task:
@@ -128,6 +149,7 @@ class RunManager:
         self._going_on: set[str] = set()  # sessions whose run is not over
         self._stopping = False
         self.book: SessionBook
+        self.answers: Answers | None = None
 
     # State
 
@@ -168,60 +190,86 @@ class RunManager:
 
     async def accept(
         self, method: str, params: Any, name: SessionName, requested_key: str, prompt: Prompt,
-        run_id: str,
+        run_id: str, delivery: bytes | None = None,
     ) -> Run:  # fmt: skip
         """Take a message in; returns the run that answers it, an earlier one for an equal call.
 
         Args:
             run_id: the idempotency key.
+            delivery: where the answer goes beside the transcript, see `answers`.
 
         Raises:
             RequestError: the key was used for something else.
         """
-        if self._stopping:
-            raise unavailable("the Gateway is shutting down", retryable=True)
+        self.check_open()
         if len(run_id) > MAX_RUN_ID:  # it is in every event of the run
             raise invalid(f"idempotencyKey: expected at most {MAX_RUN_ID} characters")
-        now = self._now_ms()
 
         # All of it on the writer's thread: a message may have megabytes of attachments.
-        def change(connection: Connection) -> tuple[Run, bool, bool]:
+        def change(connection: Connection) -> Admitted:
+            now = self._now_ms()
             call = idempotency.digest(method, params)
             claim = idempotency.earlier(connection, run_id, method, call, now)
             old = table.get(connection, run_id)
             if old is not None:
                 if claim is None:
                     raise idempotency.reused()
-                return old, False, False
-            existed = session_table.get(connection, name.key) is not None
-            session = self.book.ensure(connection, name.key, name.agent_id, now)
-            files = [file.name for file in prompt.files]
-            message = new_message(user_message(prompt.text, now, run_id, files), run_id)
-            message_table.append(connection, name.key, message, one_line(prompt.text))
-            columns: dict[str, Any] = {"interacted_at": now}
-            if session.title is None and prompt.text:
-                columns["title"] = one_line(prompt.text, TITLE_CHARS)
-            session_table.update(connection, name.key, **columns)
-            run = Run(
-                run_id,
-                name.key,
-                name.agent_id,
-                requested_key,
-                "queued",
-                now,
-                prompt=msgspec.json.encode(prompt),
-            )
-            table.insert(connection, run)
+                return Admitted(old, is_new=False, made_session=False)
+            admitted = self.admit(connection, name, requested_key, prompt, run_id, delivery)
             idempotency_table.claim(connection, run_id, method, call, now)
-            return run._replace(prompt=None), True, not existed
+            return admitted
 
-        kept, is_new, made_session = await self._database.write(change)
-        if made_session:
-            self.book.created(name.agent_id)
-        if is_new:
-            self.book.changed(name.key, name.agent_id, "message")
-            self._enqueue(_Task(kept))
-        return kept
+        return self.admitted(await self._database.write(change))
+
+    def check_open(self) -> None:
+        """Make sure that messages are taken in.
+
+        Raises:
+            RequestError: the Gateway is stopping.
+        """
+        if self._stopping:
+            raise unavailable("the Gateway is shutting down", retryable=True)
+
+    def admit(
+        self, connection: Connection, name: SessionName, requested_key: str, prompt: Prompt,
+        run_id: str, delivery: bytes | None = None,
+    ) -> Admitted:  # fmt: skip
+        """Inside a write: put a message into its session and queue the run that answers it.
+
+        Once that is committed, `admitted` begins the run.
+        """
+        now = self._now_ms()
+        existed = session_table.get(connection, name.key) is not None
+        session = self.book.ensure(connection, name.key, name.agent_id, now)
+        files = [file.name for file in prompt.files]
+        message = new_message(user_message(prompt.text, now, run_id, files), run_id)
+        message_table.append(connection, name.key, message, one_line(prompt.text))
+        columns: dict[str, Any] = {"interacted_at": now}
+        if session.title is None and prompt.text:
+            columns["title"] = one_line(prompt.text, TITLE_CHARS)
+        session_table.update(connection, name.key, **columns)
+        run = Run(
+            run_id,
+            name.key,
+            name.agent_id,
+            requested_key,
+            "queued",
+            now,
+            prompt=msgspec.json.encode(prompt),
+            delivery=delivery,
+        )
+        table.insert(connection, run)
+        return Admitted(run._replace(prompt=None), is_new=True, made_session=not existed)
+
+    def admitted(self, admitted: Admitted) -> Run:
+        """A message that was taken in is on the disk: tell everybody, and take its turn."""
+        run = admitted.run
+        if admitted.made_session:
+            self.book.created(run.agent_id)
+        if admitted.is_new:
+            self.book.changed(run.session_key, run.agent_id, "message")
+            self._enqueue(_Task(run))
+        return run
 
     def recover(self) -> Deferred[None]:
         """After a start: end the runs a crash interrupted, go on with those that waited."""
@@ -254,6 +302,7 @@ class RunManager:
                 message_table.append(connection, run.session_key, note, one_line(error))
                 session_table.update(connection, run.session_key, status="failed")
             table.end(connection, run.run_id, "error", now, error)
+            self._write_answer(connection, run, "", Outcome("error", "error", error))
 
         await self._write(change)
         task.run = run._replace(state="error", ended_at=now, error=error, prompt=None)
@@ -415,6 +464,9 @@ class RunManager:
         )
         task.stream = RunStream(self._reactor, self._events, names, self._now_ms)
         task.stream.started(task.started_at)
+        if self.answers is not None and run.delivery is not None:
+            stream = task.stream
+            self.answers.begun(run, lambda: stream.text)
         self.book.changed(run.session_key, run.agent_id, "run")
         if prompt.model is None and session.settings.get("model"):
             prompt = msgspec.structs.replace(prompt, model=session.settings["model"])
@@ -476,9 +528,11 @@ class RunManager:
         messages = self._transcript(task, outcome, now)
         result = msgspec.json.encode(self._result(task, outcome, now))
         previews = [one_line(text_of(body)) for body in messages]
+        answer = task.stream.text if task.stream else ""
 
         def change(connection: Connection) -> None:
             table.end(connection, run.run_id, outcome.state, now, outcome.error, result)
+            self._write_answer(connection, run, answer, outcome)
             if session_table.get(connection, run.session_key) is None:
                 return
             for body, preview in zip(messages, previews, strict=True):
@@ -509,9 +563,15 @@ class RunManager:
         if outcome.error:
             self.log.info("run {run}: {error}", run=run.run_id, error=outcome.error)
 
+    def _write_answer(self, connection: Connection, run: Run, text: str, outcome: Outcome) -> None:
+        if self.answers is not None and run.delivery is not None:
+            self.answers.write(connection, run, text, outcome)
+
     def _over(self, task: _Task) -> None:
         """Tell those who wait for a run."""
         self._tasks.pop(task.run.run_id, None)
+        if self.answers is not None and task.run.delivery is not None:
+            self.answers.over(task.run)
         for waiting in task.over:
             if not waiting.called:
                 waiting.callback(task.run)

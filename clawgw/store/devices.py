@@ -106,6 +106,18 @@ def save_grant(connection: Connection, grant: Grant) -> None:
     )
 
 
+def delete_grant(connection: Connection, device_id: str, role: str) -> None:
+    """Forget what a device was in a role; without a role left it is no device of ours."""
+    connection.execute(
+        "DELETE FROM device_roles WHERE device_id = ? AND role = ?", (device_id, role)
+    )
+    connection.execute(
+        "DELETE FROM devices WHERE device_id = ?"
+        " AND NOT EXISTS (SELECT 1 FROM device_roles WHERE device_id = devices.device_id)",
+        (device_id,),
+    )
+
+
 def save_request(connection: Connection, request: PairRequestRow) -> None:
     """Remember a device that asks; it has one request per role, the latest."""
     connection.execute(

@@ -60,6 +60,12 @@ def save(connection: Connection, node: NodeRow) -> None:
     connection.execute(f"INSERT OR REPLACE INTO nodes ({_COLUMNS}) VALUES ({marks})", node)
 
 
+def delete(connection: Connection, node_id: str) -> None:
+    """Forget a node, and what it asks for."""
+    connection.execute("DELETE FROM nodes WHERE node_id = ?", (node_id,))
+    connection.execute("DELETE FROM node_requests WHERE node_id = ?", (node_id,))
+
+
 def save_request(connection: Connection, request: RequestRow) -> None:
     """Remember a node that asks; it has one request, the latest."""
     connection.execute(

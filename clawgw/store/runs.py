@@ -9,12 +9,12 @@ from clawgw.store.database import Connection
 KEPT_MS = 30 * 24 * 3600 * 1000
 _COLUMNS = (
     "run_id, session_key, agent_id, requested_key, state, accepted_at, started_at, ended_at,"
-    " prompt, error, result"
+    " prompt, error, result, delivery"
 )
 
 
 class Run(NamedTuple):
-    """One run. `prompt` and `result` are JSON; times in milliseconds."""
+    """One run. `prompt`, `result` and `delivery` are JSON; times in milliseconds."""
 
     run_id: str
     session_key: str
@@ -27,11 +27,12 @@ class Run(NamedTuple):
     prompt: bytes | None = None
     error: str | None = None
     result: bytes | None = None
+    delivery: bytes | None = None
 
 
 def insert(connection: Connection, run: Run) -> None:
     """Accept a run."""
-    connection.execute(f"INSERT INTO runs ({_COLUMNS}) VALUES ({','.join('?' * 11)})", run)
+    connection.execute(f"INSERT INTO runs ({_COLUMNS}) VALUES ({','.join('?' * 12)})", run)
 
 
 def get(connection: Connection, run_id: str) -> Run | None:

@@ -198,3 +198,17 @@ def _where(wanted: Filter) -> tuple[str, list[Any]]:
             pattern,
         )
     return " AND ".join(parts), values
+
+
+def route(connection: Connection, key: str) -> bytes | None:
+    """Where a session's people last wrote from, as JSON."""
+    row = connection.execute("SELECT route FROM sessions WHERE key = ?", (key,)).fetchone()
+    return None if row is None else row[0]
+
+
+def set_route(connection: Connection, key: str, channel: str, route: bytes) -> None:
+    """Note where a session's people write from."""
+    connection.execute(
+        "UPDATE sessions SET channel = ?, route = ? WHERE key = ? AND route IS NOT ?",
+        (channel, route, key, route),
+    )

@@ -1,0 +1,1 @@
+"""Chat channels: what the adapters share, and one package per provider."""

@@ -1,0 +1,118 @@
+"""`channels`: what every account of every channel can be told.
+
+Keys are OpenClaw's. An account is what stands under `channels.<channel>`, or, where there are
+several, under `channels.<channel>.accounts.<name>`; what such an account does not say itself, the
+channel says for it, but for the secrets, which belong to one account each.
+
+Nobody gets in by default: a stranger who writes gets a pairing code (`dmPolicy: pairing`), and in
+groups the bot hears only those the operator has listed (`groupPolicy: allowlist`), when they
+mention it (`requireMention`). `open` takes a `"*"` in `allowFrom`, so that it cannot happen by
+accident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, field
+
+from clawgw.channels.policy import DmPolicy, GroupPolicy, GroupRule, Policy
+from clawgw.section import Name, Positive, Section
+
+Entry = Annotated[str, Meta(min_length=1)] | int
+"""One entry of an allowlist; ids may be written as numbers."""
+
+OWN_KEYS = frozenset({"accounts", "name", "botToken", "tokenFile", "appToken", "account", "token"})
+"""What an account does not take over from its channel."""
+
+
+class GroupSettings(Section, frozen=True):
+    """One entry of `groups`, by the group's id or `*`."""
+
+    enabled: bool = True
+    require_mention: bool | None = None
+    allow_from: tuple[Entry, ...] | None = None
+    system_prompt: str | None = None
+
+
+class AccountSettings(Section, frozen=True):
+    """What all channels have.
+
+    Attributes:
+        history_limit: how many unanswered messages of a group the agent is told of when it is
+            addressed there.
+        media_max_mb: the largest file that is taken in.
+        chunk_mode: long answers are cut where they get too long, or at every paragraph.
+    """
+
+    enabled: bool = True
+    name: Name | None = None
+    dm_policy: DmPolicy = "pairing"
+    allow_from: tuple[Entry, ...] = ()
+    group_policy: GroupPolicy = "allowlist"
+    group_allow_from: tuple[Entry, ...] = ()
+    groups: dict[str, GroupSettings] = field(default_factory=dict)
+    require_mention: bool = True
+    history_limit: Annotated[int, Meta(ge=0, le=500)] = 50
+    text_chunk_limit: Positive | None = None
+    chunk_mode: Literal["length", "newline"] = "length"
+    media_max_mb: Positive = 20
+    reply_to_mode: Literal["off", "first", "all"] = "off"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(enabled={self.enabled})"  # never a secret
+
+    def configured(self, environ: Mapping[str, str]) -> str | None:
+        """What is missing before the account can be started, in a sentence; None: nothing."""
+        return None
+
+    def streams(self) -> bool:
+        """Whether answers are shown while they are written, where the provider can edit."""
+        return False
+
+    def policy(self) -> Policy:
+        """Who may speak to this account; a channel with other keys for that overrides it."""
+        return Policy(
+            dm=self.dm_policy,
+            allow_from=entries(self.allow_from),
+            group=self.group_policy,
+            group_allow_from=entries(self.group_allow_from),
+            require_mention=self.require_mention,
+            groups={
+                key: GroupRule(
+                    enabled=group.enabled,
+                    require_mention=group.require_mention,
+                    allow_from=None if group.allow_from is None else entries(group.allow_from),
+                    system_prompt=group.system_prompt,
+                )
+                for key, group in self.groups.items()
+            },
+        )
+
+
+def entries(listed: tuple[Entry, ...]) -> frozenset[str]:
+    """An allowlist as it is compared: text, lower case, without a channel's prefix."""
+    return frozenset(normal_entry(str(entry)) for entry in listed)
+
+
+def normal_entry(text: str) -> str:
+    """`telegram:123` and `tg:123` as `123`; `@Alice` as `@alice`."""
+    bare = text.strip().lower()
+    head, colon, rest = bare.partition(":")
+    known = ("telegram", "tg", "discord", "slack", "signal", "imessage", "whatsapp", "user")
+    return rest.strip() if colon and head in known else bare
+
+
+def merged_accounts(section: Any) -> Any:
+    """A channel's section of the file with every account completed by what the channel says."""
+    if not isinstance(section, dict) or not isinstance(section.get("accounts"), dict):
+        return section
+    shared = {key: value for key, value in section.items() if key not in OWN_KEYS}
+    return {
+        **section,
+        "accounts": {
+            name: {**shared, **own} if isinstance(own, dict) else own
+            for name, own in section["accounts"].items()
+        },
+    }

@@ -1,0 +1,94 @@
+"""The outbox as rows: what is to be sent, how far it has come, what the provider called it.
+
+`queued` waits, or waits again; `trying` means that a part has been handed to the provider, so that
+after a crash its outcome is unknown; `delivered` and `failed` are over.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from clawgw.store.database import Connection
+
+KEPT_MS = 7 * 24 * 3600 * 1000
+_COLUMNS = (
+    "seq, key, channel, account, chat, thread, created_at, state, body, parts, done, doubts,"
+    " doubled, tried_at, ids, error"
+)
+
+
+class OutboxRow(NamedTuple):
+    """One message on its way; `body`, `parts` and `ids` are JSON."""
+
+    seq: int
+    key: str
+    channel: str
+    account: str
+    chat: str
+    thread: str | None
+    created_at: int
+    state: str
+    body: bytes | None
+    parts: bytes | None
+    done: int
+    doubts: int
+    doubled: int
+    tried_at: int | None
+    ids: str
+    error: str | None
+
+
+class NewOutboxRow(NamedTuple):
+    """A message to queue; `body` is JSON."""
+
+    key: str
+    channel: str
+    account: str
+    chat: str
+    thread: str | None
+    body: bytes
+
+
+def put(connection: Connection, row: NewOutboxRow, now_ms: int) -> int:
+    """Queue a message, once per key; returns its number."""
+    connection.execute(
+        "INSERT OR IGNORE INTO outbox"
+        " (key, channel, account, chat, thread, body, created_at, state)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, 'queued')",
+        (*row, now_ms),
+    )
+    found = connection.execute("SELECT seq FROM outbox WHERE key = ?", (row.key,)).fetchone()
+    return int(found[0])
+
+
+def get(connection: Connection, seq: int) -> OutboxRow | None:
+    """One message."""
+    row = connection.execute(f"SELECT {_COLUMNS} FROM outbox WHERE seq = ?", (seq,)).fetchone()
+    return OutboxRow(*row) if row else None
+
+
+def waiting(connection: Connection, channel: str, account: str) -> list[tuple[int, str, str]]:
+    """What of an account is not over: number, chat and thread, in the order it was queued."""
+    return connection.execute(
+        "SELECT seq, chat, coalesce(thread, '') FROM outbox WHERE channel = ? AND account = ?"
+        " AND state IN ('queued', 'trying') ORDER BY seq",
+        (channel, account),
+    ).fetchall()
+
+
+def update(connection: Connection, seq: int, **columns: Any) -> None:
+    """Change columns of a message."""
+    names = ", ".join(f"{name} = ?" for name in columns)
+    connection.execute(f"UPDATE outbox SET {names} WHERE seq = ?", (*columns.values(), seq))
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """How many messages there are, by state, and `doubled`."""
+    found = dict(connection.execute("SELECT state, count(*) FROM outbox GROUP BY state").fetchall())
+    doubled = connection.execute("SELECT coalesce(sum(doubled), 0) FROM outbox").fetchone()[0]
+    return {**found, "doubled": doubled}
+
+
+def prune(connection: Connection, now_ms: int) -> None:
+    """Forget what has been over for long."""
+    connection.execute("DELETE FROM outbox WHERE ended_at <= ?", (now_ms - KEPT_MS,))
