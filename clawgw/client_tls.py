@@ -53,7 +53,14 @@ from clawgw.client_errors import (
 )
 from clawgw.fingerprint import fingerprint_of_der, parse_fingerprint
 
-__all__ = ["GatewayAddress", "client_tls", "explain_tls_failure", "parse_gateway_url"]
+__all__ = [
+    "GatewayAddress",
+    "client_tls",
+    "explain_tls_failure",
+    "is_no_tls",
+    "parse_gateway_url",
+    "tls_reasons",
+]
 
 _DEFAULT_PORTS = {"ws": 80, "wss": 443}
 _ONE_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.S)
@@ -263,7 +270,7 @@ def explain_tls_failure(address: GatewayAddress, error: BaseException) -> Cannot
         )
     if not isinstance(error, SSL.Error):
         return None
-    reasons = _reasons(error)
+    reasons = tls_reasons(error)
     if "certificate verify failed" in reasons:
         return CertificateProblem(
             f"The certificate at {address} is not signed by an authority this machine trusts, or "
@@ -277,7 +284,7 @@ def explain_tls_failure(address: GatewayAddress, error: BaseException) -> Cannot
             "pinned clients only. Give --client-cert and --client-key, and add the certificate's "
             "fingerprint to gateway.tls.clientFingerprints on the Gateway."
         )
-    if any(hint in reasons for hint in _NOT_TLS):
+    if is_no_tls(reasons):
         return CannotConnect(
             f"{address} does not speak TLS; use ws:// instead of wss:// if this is the right port."
         )
@@ -287,7 +294,13 @@ def explain_tls_failure(address: GatewayAddress, error: BaseException) -> Cannot
 _NOT_TLS = ("wrong version number", "packet length too long", "http request", "unknown protocol")
 
 
-def _reasons(error: SSL.Error) -> str:
+def is_no_tls(reasons: str) -> bool:
+    """True when OpenSSL's ``reasons`` mean that the peer answered with something else than TLS."""
+    return any(hint in reasons for hint in _NOT_TLS)
+
+
+def tls_reasons(error: SSL.Error) -> str:
+    """OpenSSL's own words for an error, joined with ``;``; empty when it has none."""
     entries: Any = error.args[0] if error.args else []
     if not isinstance(entries, list):
         return ""

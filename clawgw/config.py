@@ -18,9 +18,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, field
 
+from clawgw.channels.discord.settings import DiscordSettings
+from clawgw.channels.routing import DmScope
+from clawgw.channels.settings import merged_accounts
+from clawgw.channels.signal.settings import SignalSettings
+from clawgw.channels.slack.settings import SlackSettings
+from clawgw.channels.telegram.settings import TelegramSettings
+from clawgw.channels.whatsapp.settings import WhatsAppSettings
 from clawgw.section import ConfigError, Name, Port, Positive, Section
 
-__all__ = ["ConfigError", "Section"]
+__all__ = ["ConfigError", "Name", "Section"]
 
 TOKEN_VARIABLES = ("CLAWGW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_TOKEN", "CLAWDBOT_GATEWAY_TOKEN")
 PASSWORD_VARIABLES = ("CLAWGW_GATEWAY_PASSWORD", "OPENCLAW_GATEWAY_PASSWORD")
@@ -218,9 +225,10 @@ class Models(Section, frozen=True):
 
 
 class Session(Section, frozen=True):
-    """`session`: what the main session is called."""
+    """`session`: what the main session is called, and who shares it in direct messages."""
 
     main_key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "main"
+    dm_scope: DmScope = "main"
 
 
 class Approvals(Section, frozen=True):
@@ -243,6 +251,42 @@ class Canvas(Section, frozen=True):
     link_hours: Annotated[int, Meta(ge=1, le=720)] = 24
 
 
+class Channels(Section, frozen=True):
+    """`channels`: the chat surfaces; see docs/channels.md."""
+
+    telegram: TelegramSettings | None = None
+    discord: DiscordSettings | None = None
+    slack: SlackSettings | None = None
+    signal: SignalSettings | None = None
+    whatsapp: WhatsAppSettings | None = None
+    media_days: Positive = 30
+    allow_private_media_urls: bool = False
+
+
+class Peer(Section, frozen=True):
+    """A chat, by its kind (`dm` is OpenClaw's older word for `direct`) and id."""
+
+    kind: Literal["direct", "dm", "group", "channel"] | None = None
+    id: Name | None = None
+
+
+class BindingMatch(Section, frozen=True):
+    """Which messages a binding is about."""
+
+    channel: Name
+    account_id: Name | None = None
+    peer: Peer = Peer()
+    guild_id: Name | None = None
+    team_id: Name | None = None
+
+
+class Binding(Section, frozen=True):
+    """One entry of `bindings`: messages that an agent other than the default one answers."""
+
+    agent_id: AgentId
+    match: BindingMatch
+
+
 class Config(Section, frozen=True):
     """The whole file. `canvasHost` is what OpenClaw calls `canvas`; either name will do."""
 
@@ -254,6 +298,8 @@ class Config(Section, frozen=True):
     canvas_host: Canvas | None = None
     approvals: Approvals = Approvals()
     tools: Tools = Tools()
+    channels: Channels = Channels()
+    bindings: tuple[Binding, ...] = ()
 
 
 _COMMENTS_AND_STRINGS = re.compile(
@@ -290,12 +336,14 @@ def parse_config(text: str, where: str = CONFIG_NAME) -> Config:
         value = msgspec.json.decode(strip_comments(text).strip().encode() or b"{}")
     except (msgspec.DecodeError, RecursionError) as problem:
         raise ConfigError(f"{where} is not JSON: {problem}") from None
+    value = _with_accounts(value)
     try:
         config = msgspec.convert(value, Config)
     except msgspec.ValidationError:
         raise ConfigError(f"{where}: {'; '.join(config_problems(value))}") from None
     _check_agents(config.agents, where)
     _check_tools(config, where)
+    _check_bindings(config, where)
     return _with_canvas(config, value, where)
 
 
@@ -338,6 +386,30 @@ def _check_tools(config: Config, where: str) -> None:
                     f"{', '.join(TOOLS)}, a group of them ({', '.join(groups)}), or a pattern "
                     "with *"
                 )
+
+
+def _with_accounts(value: Any) -> Any:
+    """The file with what a channel says written into each of its accounts."""
+    channels = value.get("channels") if isinstance(value, dict) else None
+    if not isinstance(channels, dict):
+        return value
+    merged = {name: merged_accounts(section) for name, section in channels.items()}
+    return {**value, "channels": merged}
+
+
+def _check_bindings(config: Config, where: str) -> None:
+    """Refuse a binding that nothing can ever match, or whose agent there is not."""
+    agents = {agent.id for agent in config.agents.list} or {"main"}
+    for number, binding in enumerate(config.bindings):
+        if binding.agent_id not in agents:
+            raise ConfigError(
+                f"{where}: bindings[{number}].agentId: there is no agent {binding.agent_id!r}"
+            )
+        if binding.match.channel not in Channels.__struct_fields__:
+            raise ConfigError(
+                f"{where}: bindings[{number}].match.channel: there is no channel "
+                f"{binding.match.channel!r}"
+            )
 
 
 def _with_canvas(config: Config, value: Any, where: str) -> Config:

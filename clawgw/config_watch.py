@@ -60,8 +60,8 @@ class ConfigWatch:
         if config != self._current:
             self._current = config
             self.log.info(
-                "the configuration has changed: what nodes may be asked counts at once, "
-                "the rest after a restart"
+                "the configuration has changed: channels, and what nodes may be asked, count at "
+                "once, the rest after a restart"
             )
             self._on_change(config)
 

@@ -42,6 +42,8 @@ RULES: dict[str, EventRule] = {
     "node.hostStats": EventRule(scopes.READ, min_version=4),
     "exec.approval.requested": EventRule(scopes.APPROVALS),
     "exec.approval.resolved": EventRule(scopes.APPROVALS),
+    "channel.pair.requested": EventRule(scopes.PAIRING),
+    "channel.pair.resolved": EventRule(scopes.PAIRING),
 }
 
 

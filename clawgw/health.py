@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from msgspec import UNSET
 
+from clawgw.channels.providers import PROVIDERS
 from clawgw.protocol import system as wire
 from clawgw.protocol.frames import encode
 from clawgw.sessions.book import SessionBook
@@ -32,6 +34,9 @@ class HealthService:
         run_counts: how many runs are going on, and how many wait.
         connections: how many clients are connected.
         started_ms: when the Gateway started.
+
+    Attributes:
+        channels, channel_summary: how the channels are doing, for `health` and for `status`.
     """
 
     def __init__(
@@ -44,6 +49,8 @@ class HealthService:
         version: str,
         started_ms: int,
     ) -> None:
+        self.channels: Callable[[], dict[str, Any]] = dict
+        self.channel_summary: Callable[[], list[str]] = list
         self._book = book
         self._agents = agents
         self._now_ms = now_ms
@@ -66,6 +73,10 @@ class HealthService:
             self.edition += 1
         return self._encoded
 
+    def changed(self) -> None:
+        """A channel is doing otherwise than before."""
+        self._made_ms = 0
+
     def uptime_ms(self) -> int:
         """Milliseconds since the start."""
         return max(0, self._now_ms() - self._started_ms)
@@ -87,7 +98,7 @@ class HealthService:
                     for agent_id, _ in self._agents
                 ],
             ),
-            channel_summary=[],
+            channel_summary=self.channel_summary(),
             queued_system_events=[],
             sessions=wire.SessionsStatus(
                 paths=[book.path],
@@ -112,12 +123,15 @@ class HealthService:
 
     def _make(self, now: int) -> wire.Health:
         default = self._book.keys.default_agent
+        channels = self.channels()
         return wire.Health(
             ts=now,
             duration_ms=max(0, self._now_ms() - now),
-            channels={},
-            channel_order=[],
-            channel_labels={},
+            channels=channels,
+            channel_order=list(channels),
+            channel_labels={
+                provider.id: provider.label for provider in PROVIDERS if provider.id in channels
+            },
             heartbeat_seconds=0,
             default_agent_id=default,
             agents=[

@@ -40,10 +40,12 @@ from clawgw.approvals.file import NAME as POLICY_NAME
 from clawgw.approvals.file import PolicyStore, search_path_of
 from clawgw.approvals.methods import ApprovalMethods
 from clawgw.approvals.nodes import NodeApprovals
+from clawgw.approvals.snapshots import SnapshotMethods
 from clawgw.approvals.tool_runs import ToolRuns
 from clawgw.canvas.host import CanvasHost
 from clawgw.canvas.methods import CanvasMethods
 from clawgw.canvas.root import CanvasRoot
+from clawgw.channels.assembly import Channels, Needs
 from clawgw.config_watch import LOOK_SECONDS, ConfigWatch
 from clawgw.gateway.admission import AdmissionCount
 from clawgw.gateway.broadcast import Broadcaster
@@ -209,6 +211,7 @@ class GatewayService(Service):
         ended.addErrback(lambda failure: self.log.failure("while ending old approvals", failure))
         done = self.runs.recover()
         done.addErrback(lambda failure: self.log.failure("while taking up waiting runs", failure))
+        self._channels_do(self.channels.start())
         self._ready = True
 
     def _wire(self) -> None:
@@ -271,7 +274,10 @@ class GatewayService(Service):
         mail = SessionMail(runs.in_flight)
         AgentMethods(roster, runs, book, self._in_thread, mail).register(table)
         ChatMethods(database, book, runs, events, self._in_thread, now_ms).register(table)
-        SessionMethods(database, book, runs, self._forget_agent_session, now_ms).register(table)
+        self.session_methods = SessionMethods(
+            database, book, runs, self._forget_agent_session, now_ms
+        )
+        self.session_methods.register(table)
         self.device_methods = DeviceMethods(
             devices, events, events.has_device, self._disconnect, now_ms
         )
@@ -280,7 +286,9 @@ class GatewayService(Service):
         if canvas is not None:
             CanvasMethods(canvas, keys, self._in_thread).register(table)
         self.approval_methods.register(table)
+        SnapshotMethods(self.approvals).register(table)
         self._wire_nodes(devices, table)
+        self._wire_channels(roster, table)
 
         limits = config.gateway.auth.rate_limit
         gatekeeper = Gatekeeper(
@@ -324,6 +332,32 @@ class GatewayService(Service):
             on_departure=self._departed,
             now_ms=now_ms,
         )
+
+    def _wire_channels(self, roster: Roster, table: MethodTable) -> None:
+        plan, runs, health = self._plan, self.runs, self.health
+        workspaces = [Path(roster.spec(agent_id).workspace) for agent_id in roster.ids]
+        channels = self.channels = Channels(
+            plan.config,
+            Needs(
+                reactor=self._reactor,
+                database=self.database,
+                runs=runs,
+                approvals=self.approvals,
+                events=self.broadcaster,
+                keys=runs.book.keys,
+                state_dir=plan.state_dir,
+                roots=(*workspaces, plan.canvas_root),
+                environ=plan.environ,
+                in_thread=self._in_thread,
+                reset=self.session_methods.begin_anew,
+                changed=health.changed,
+                now_ms=self._now_ms,
+            ),
+        )
+        channels.register(table)
+        health.channels = channels.health
+        health.channel_summary = channels.summary
+        self.approvals.on_asked = channels.asked
 
     def _wire_approvals(self, default_agent: str) -> AcpApprovals:
         plan, events, now_ms = self._plan, self.broadcaster, self._now_ms
@@ -379,7 +413,7 @@ class GatewayService(Service):
         return AskingRun(run.run_id, run.session_key, over)
 
     def _can_be_asked(self, asker: str) -> bool:
-        return any(
+        return self.channels.approvals.can_be_asked() or any(
             connection.conn_id != asker and "exec.approval.requested" in connection.audible
             for connection in self.broadcaster
         )
@@ -571,7 +605,12 @@ class GatewayService(Service):
 
     def _config_changed(self, config: configuration.Config) -> None:
         """What can follow a changed configuration without a restart."""
+        self._channels_do(self.channels.follow(config))
         self.nodes.policy = _command_policy(config)
+
+    def _channels_do(self, work: Any) -> None:
+        done = Deferred.fromCoroutine(work)
+        done.addErrback(lambda failure: self.log.failure("of the channels", failure))
 
     def _presence_changed(self) -> None:
         """Several people coming at once are one event."""
@@ -597,6 +636,7 @@ class GatewayService(Service):
         self.database.write(change).addErrback(
             lambda failure: self.log.failure("while pruning the store", failure)
         )
+        self._channels_do(self.channels.sweep())
 
     def _arrived(self, connection: Connection) -> None:
         if connection.bound_session is None:
@@ -638,6 +678,7 @@ class GatewayService(Service):
         self.runs.stop()
         await self._at_most(SHUTDOWN_SECONDS, Deferred.fromCoroutine(self.approvals.stop()))
         await self._at_most(SHUTDOWN_SECONDS, self.runs.settled())
+        await self._at_most(SHUTDOWN_SECONDS, Deferred.fromCoroutine(self.channels.stop()))
         if self._presence_call is not None:
             self._presence_call.cancel()
             self._presence_call = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,11 +25,12 @@ MAX_IMAGE_BYTES = 6 * 1024 * 1024
 
 
 class File(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An attached file; `data` is base64."""
+    """An attached file: `data` is base64; or, of a file that is kept, `path` is where."""
 
     name: str
     mime_type: str
-    data: str
+    data: str = ""
+    path: str = ""
 
 
 class Prompt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -87,7 +89,38 @@ def blocks(prompt: Prompt, can: Capabilities) -> list[dict[str, Any]]:
     return content
 
 
+def has_paths(prompt: Prompt) -> bool:
+    """Whether files of a prompt have to be read before the agent gets it."""
+    return any(file.path for file in prompt.files)
+
+
+def with_files_read(prompt: Prompt, can: Capabilities) -> Prompt:
+    """The prompt with those kept files read that the agent can be given. Not for the reactor.
+
+    What it takes no files of, is gone, or is too large, it gets the path of.
+    """
+    files = tuple(_read(file, can) if file.path else file for file in prompt.files)
+    return msgspec.structs.replace(prompt, files=files)
+
+
+def _read(file: File, can: Capabilities) -> File:
+    kind = file.mime_type.partition("/")[0]
+    wanted = (kind == "image" and can.images) or (kind == "audio" and can.audio)
+    if not wanted:
+        return file
+    most = MAX_IMAGE_BYTES if kind == "image" else MAX_ATTACHMENT_BYTES
+    try:
+        content = Path(file.path).read_bytes()
+    except OSError:
+        return file
+    if len(content) > most:
+        return file
+    return msgspec.structs.replace(file, data=base64.b64encode(content).decode())
+
+
 def _file_block(file: File, can: Capabilities) -> dict[str, Any]:
+    if file.path and not file.data:
+        return {"type": "text", "text": f"[{file.mime_type} attached: {file.path}]"}
     kind = file.mime_type.partition("/")[0]
     if kind == "image" and can.images:
         return {"type": "image", "mimeType": file.mime_type, "data": file.data}

@@ -24,11 +24,12 @@ import msgspec
 from msgspec import UNSET
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from clawgw import idempotency
 from clawgw.agents.acp import AcpAgent, AgentUnavailable
-from clawgw.agents.prompts import Prompt, blocks, hints
+from clawgw.agents.prompts import Prompt, blocks, has_paths, hints, with_files_read
 from clawgw.agents.stream import RunNames, RunStream
 from clawgw.events import EventSink
 from clawgw.protocol import agents as wire
@@ -82,6 +83,9 @@ class Answers(Protocol):
 
     def begun(self, run: Run, text: Callable[[], str]) -> None:
         """A run is being answered; `text` tells the answer so far."""
+
+    async def ending(self, run: Run) -> None:
+        """The agent has ended; soon the answer is written. Never raises."""
 
     def write(self, connection: Connection, run: Run, text: str, outcome: Outcome) -> None:
         """Inside the write that ends a run: queue its answer."""
@@ -485,6 +489,11 @@ class RunManager:
         """Ask the agent. Never raises: what goes wrong is an outcome."""
         try:
             task.agent_session = await self._open(task, agent)
+            if has_paths(prompt):
+                prompt = await deferToThreadPool(
+                    self._reactor, self._reactor.getThreadPool(),
+                    with_files_read, prompt, agent.capabilities,
+                )  # fmt: skip
             if task.concluded.called:
                 return Outcome("aborted")
             assert task.stream is not None
@@ -523,8 +532,10 @@ class RunManager:
 
     async def _finish(self, task: _Task, outcome: Outcome) -> None:
         """Write how a run ended, then tell everybody."""
-        now = self._now_ms()
         run = task.run
+        if self.answers is not None and run.delivery is not None:
+            await self.answers.ending(run)
+        now = self._now_ms()
         messages = self._transcript(task, outcome, now)
         result = msgspec.json.encode(self._result(task, outcome, now))
         previews = [one_line(text_of(body)) for body in messages]

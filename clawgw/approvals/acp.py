@@ -21,10 +21,11 @@ from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from clawgw.approvals.book import MAX_COMMAND, Approval, Asker
+from clawgw.approvals.book import MAX_COMMAND, Asker
 from clawgw.approvals.desk import ApprovalDesk
 from clawgw.protocol.approvals import Decision, ExecRequest
 from clawgw.protocol.errors import RequestError
+from clawgw.store.approvals import Approval
 
 GATEWAY_HOST = "gateway"
 COMMAND_KINDS = ("execute", "other", None)

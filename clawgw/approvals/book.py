@@ -22,12 +22,13 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from clawgw.events import EventSink
+from clawgw.methods import Caller
 from clawgw.protocol import approvals as wire
 from clawgw.protocol.approvals import Decision, ExecRequest, Reason
 from clawgw.protocol.base import given
 from clawgw.protocol.errors import RequestError, invalid, unavailable
 from clawgw.store import approvals as table
-from clawgw.store.approvals import ApprovalRow
+from clawgw.store.approvals import Approval
 from clawgw.store.database import Database
 
 MAX_PENDING = 256
@@ -45,6 +46,11 @@ class Resolver(NamedTuple):
     name: str | None
     device_id: str | None = None
 
+    @classmethod
+    def of(cls, caller: Caller) -> Resolver:
+        """The client that calls, by the name people read."""
+        return cls(name_of(caller), caller.device_id)
+
 
 class Asker(NamedTuple):
     """Who asks: the name, the device, and the digest of the environment it is to run in."""
@@ -55,29 +61,6 @@ class Asker(NamedTuple):
 
 
 NOBODY = Asker()
-
-
-class Approval(NamedTuple):
-    """A question, and the answer once there is one. The order is that of `ApprovalRow`."""
-
-    id: str
-    created_at: int
-    expires_at: int
-    request: ExecRequest
-    asked_by: str | None = None
-    decision: Decision | None = None
-    reason: Reason | None = None
-    resolved_at: int | None = None
-    resolved_by: str | None = None
-    resolver_id: str | None = None
-    asker_id: str | None = None
-    env_digest: str | None = None
-    used_at: int | None = None
-
-    @property
-    def allowed(self) -> bool:
-        """Whether it may run."""
-        return self.decision in ("allow-once", "allow-always")
 
 
 class _Pending:
@@ -111,6 +94,7 @@ class ApprovalBook:
         remember: Remember,
         now_ms: Callable[[], int],
     ) -> None:
+        self.on_asked: Callable[[Approval], None] | None = None
         self._reactor = reactor
         self._database = database
         self._events = events
@@ -148,13 +132,25 @@ class ApprovalBook:
         pending = self._pending.get(approval_id)
         if pending is not None:
             return pending.approval
-        row = self._database.read(table.get, approval_id)
-        if row is None:
-            return None
-        approval = _approval(row)
-        if approval.decision is None:  # of the Gateway before this one
+        approval = self._database.read(table.get, approval_id)
+        if approval is not None and approval.decision is None:  # of the Gateway before this one
             return approval._replace(decision="deny", reason="gateway-restart")
         return approval
+
+    def is_open(self, approval_id: str) -> bool:
+        """Whether it stands and nobody is deciding it at the moment."""
+        pending = self._pending.get(approval_id)
+        return pending is not None and not pending.claimed
+
+    async def decided(self, before: tuple[int, str] | None, limit: int) -> list[Approval]:
+        """What people were asked and how that ended, the latest first.
+
+        Args:
+            before: leaves out what was decided later than this moment, and of those decided just
+                then the ones whose ids do not come before this one.
+            limit: how many at most.
+        """
+        return await self._database.read_in_thread(table.decided, before, limit)
 
     def standing(self, text: str) -> Approval:
         """The question somebody means by an id, or by its unique beginning.
@@ -196,7 +192,7 @@ class ApprovalBook:
         approval = self._new(request, timeout_ms, asker, approval_id)
         pending = self._pending[approval.id] = _Pending(approval)
         try:
-            await self._database.write(table.insert, _row(approval))
+            await self._database.write(table.insert, approval)
         except BaseException:
             self._pending.pop(approval.id, None)
             raise
@@ -225,7 +221,7 @@ class ApprovalBook:
         approval = self._new(request, 0, asker, approval_id)._replace(
             decision=decision, reason=reason, resolved_at=now
         )
-        await self._database.write(table.insert, _row(approval))
+        await self._database.write(table.insert, approval)
         return approval
 
     async def wait(self, approval_id: str) -> Approval:
@@ -347,7 +343,7 @@ class ApprovalBook:
         try:
             if decision == "allow-always":
                 await self._remember(decided.request)
-            await self._database.write(table.decide, _row(decided))
+            await self._database.write(table.decide, decided)
         except Exception as problem:
             if decision != "deny":
                 # A yes that is written nowhere is none.
@@ -367,6 +363,8 @@ class ApprovalBook:
             requested(approval),
             v3=requested(approval._replace(request=plain(approval.request)), kind=False),
         )
+        if self.on_asked is not None:
+            self.on_asked(approval)
 
     def _publish_resolved(self, approval: Approval) -> None:
         event = wire.ApprovalResolved(
@@ -381,6 +379,11 @@ class ApprovalBook:
         if event.reason == "user":
             old = msgspec.structs.replace(old, reason=UNSET)
         self._events.publish("exec.approval.resolved", event, v3=old)
+
+
+def name_of(caller: Caller) -> str:
+    """What a client is called where people read it."""
+    return given(caller.client.display_name, "") or caller.client.id
 
 
 def requested(approval: Approval, *, kind: bool = True) -> wire.ApprovalRequested:
@@ -437,12 +440,3 @@ def _unwritten(problem: Exception) -> Exception:
     if isinstance(problem, RequestError):
         return problem
     return unavailable("the decision could not be stored, so nothing was decided", retryable=True)
-
-
-def _row(approval: Approval) -> ApprovalRow:
-    return ApprovalRow(*approval._replace(request=msgspec.json.encode(approval.request)))  # type: ignore[arg-type]
-
-
-def _approval(row: ApprovalRow) -> Approval:
-    request = msgspec.json.decode(row.request, type=ExecRequest)
-    return Approval(*row._replace(request=request))  # type: ignore[arg-type]

@@ -15,11 +15,12 @@ import msgspec
 from twisted.logger import Logger
 
 from clawgw.approvals import policy, shell
-from clawgw.approvals.book import NOBODY, Approval, ApprovalBook, Asker
+from clawgw.approvals.book import NOBODY, ApprovalBook, Asker
 from clawgw.approvals.file import PolicyStore, PolicyUnusable, unusable
 from clawgw.approvals.policy import Action, Verdict
 from clawgw.protocol.approvals import Decision, ExecRequest, PolicyFile
 from clawgw.protocol.base import given
+from clawgw.store.approvals import Approval
 
 NODE_HOST = "node"
 ANYTHING: tuple[Decision, ...] = ("allow-once", "allow-always", "deny")

@@ -1,8 +1,8 @@
 """Methods of approvals: `exec.approvals.*` for the policy, `exec.approval.*` for questions.
 
 Who changes the policy decides about everything to come, so that takes `operator.admin`; asking and
-deciding takes `operator.approvals` (the scopes of the contract). A node host may ask too, about
-what it is told to run on its own machine, and only ask.
+deciding takes `operator.approvals` (the scopes of the contract). A node may call none of these. It
+has `node.approval.request`, by which it asks about what it is told to run on its own machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET
 
 from clawgw.approvals import policy
-from clawgw.approvals.book import Approval, ApprovalBook, Asker, Resolver, requested
+from clawgw.approvals.book import ApprovalBook, Asker, Resolver, name_of, requested
 from clawgw.approvals.desk import ANYTHING, NODE_HOST, ApprovalDesk
 from clawgw.approvals.file import Loaded, PolicyStore, PolicyUnusable, shown, unusable
 from clawgw.approvals.nodes import env_digest
@@ -23,7 +23,8 @@ from clawgw.methods import Caller, MethodTable, Twice
 from clawgw.protocol import approvals as wire
 from clawgw.protocol.base import given
 from clawgw.protocol.errors import invalid, unavailable
-from clawgw.trust.scopes import ADMIN, APPROVALS, NODE, OPERATOR
+from clawgw.store.approvals import Approval
+from clawgw.trust.scopes import ADMIN, APPROVALS, NODE
 
 NODE_GET = "system.execApprovals.get"
 NODE_SET = "system.execApprovals.set"
@@ -67,11 +68,12 @@ class ApprovalMethods:
         table.add("exec.approvals.set", self.policy_set, scope=ADMIN)
         table.add("exec.approvals.node.get", self.node_get, scope=ADMIN)
         table.add("exec.approvals.node.set", self.node_set, scope=ADMIN)
-        table.add("exec.approval.request", self.request, scope=APPROVALS, roles=(OPERATOR, NODE))
+        table.add("exec.approval.request", self.request, scope=APPROVALS)
         table.add("exec.approval.waitDecision", self.wait, scope=APPROVALS)
         table.add("exec.approval.resolve", self.resolve, scope=APPROVALS)
         table.add("exec.approval.get", self.get, scope=APPROVALS)
         table.add("exec.approval.list", self.list, scope=APPROVALS)
+        table.add("node.approval.request", self.node_request, scope=None, roles=(NODE,))
 
     # The policy
 
@@ -123,8 +125,8 @@ class ApprovalMethods:
     async def request(self, caller: Caller, params: wire.ApprovalRequestParams) -> Any:
         """May this run? Answers when that is decided; with `twoPhase` also when it is asked."""
         approval_id = given(params.id, None)
-        asker = Asker(_name(caller), caller.device_id, env_digest(given(params.env, None)))
-        question = _of_node(caller, _question(params)) if caller.role == NODE else _question(params)
+        asker = Asker(name_of(caller), caller.device_id, env_digest(given(params.env, None)))
+        question = _question(params)
         if given(params.require_delivery_route, False) and not self._can_be_asked(caller.conn_id):
             nobody = await self._book.settle(question, "deny", "no-route", asker, approval_id)
             return _result(nobody)
@@ -140,6 +142,17 @@ class ApprovalMethods:
             return Twice(self._accepted(approval, caller), self._decided(approval.id))
         return await self._decided(approval.id)
 
+    async def node_request(
+        self, caller: Caller, params: wire.NodeApprovalRequestParams
+    ) -> wire.ApprovalResult:
+        """May this run on the node that asks? Answers when that is decided."""
+        approval = await self._desk.submit(
+            _node_question(caller, params),
+            given(params.timeout_ms, self._timeout_ms),
+            asker=Asker(name_of(caller), caller.device_id),
+        )
+        return await self._decided(approval.id)
+
     async def wait(self, _: Caller, params: wire.ApprovalWaitParams) -> wire.ApprovalResult:
         """The decision, once there is one; at once where there is one already."""
         return await self._decided(params.id)
@@ -148,8 +161,7 @@ class ApprovalMethods:
         """Decide."""
         if params.reviewer is not UNSET:
             raise invalid("reviewer: no channel of this Gateway can vouch for somebody who decides")
-        resolver = Resolver(_name(caller), caller.device_id)
-        await self._book.resolve(params.id, params.decision, resolver)
+        await self._book.resolve(params.id, params.decision, Resolver.of(caller))
         return wire.ApprovalOk()
 
     def get(self, _: Caller, params: wire.ApprovalIdParams) -> wire.ApprovalView:
@@ -195,11 +207,6 @@ def _result(approval: Approval) -> wire.ApprovalResult:
     )
 
 
-def _name(caller: Caller) -> str:
-    """What a client is called where people read it."""
-    return given(caller.client.display_name, "") or caller.client.id
-
-
 def _question(params: wire.ApprovalRequestParams) -> wire.ExecRequest:
     """What is asked, with the words of the plan where there is one: that is what will run."""
     plan = given(params.system_run_plan, None)
@@ -236,9 +243,22 @@ def _question(params: wire.ApprovalRequestParams) -> wire.ExecRequest:
     )
 
 
-def _of_node(caller: Caller, question: wire.ExecRequest) -> wire.ExecRequest:
-    """What a node host asks is about itself, whatever it says."""
-    return msgspec.structs.replace(question, host=NODE_HOST, node_id=caller.device_id or UNSET)
+def _node_question(caller: Caller, params: wire.NodeApprovalRequestParams) -> wire.ExecRequest:
+    """What a node asks is about itself: which node it is, its connection says."""
+    if not params.command.strip():
+        raise invalid("command: expected what is to run")
+    return wire.ExecRequest(
+        command=params.command,
+        cwd=given(params.cwd, None),
+        host=NODE_HOST,
+        security=given(params.security, None),
+        ask=given(params.ask, None),
+        agent_id=given(params.agent_id, None),
+        resolved_path=given(params.resolved_path, None),
+        session_key=given(params.session_key, None),
+        node_id=caller.device_id or UNSET,
+        command_argv=params.command_argv or UNSET,
+    )
 
 
 _PASSED_ON = (

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from clawgw.approvals.book import Approval, ApprovalBook
+from clawgw.approvals.book import ApprovalBook
 from clawgw.approvals.desk import NODE_HOST
 from clawgw.methods import Caller
 from clawgw.protocol.approvals import ExecRequest
@@ -26,6 +26,7 @@ from clawgw.protocol.base import given
 from clawgw.protocol.errors import RequestError, invalid
 from clawgw.protocol.nodes import NodeInvokeParams
 from clawgw.protocol.validate import decode_untyped
+from clawgw.store.approvals import Approval
 
 RUN = "system.run"
 CLAIMS = ("approved", "approvalDecision", "approvalSource")

@@ -26,7 +26,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from clawgw.channels.chunks import Format
+from clawgw.channels.format import Format
 from clawgw.channels.messages import Inbound, Media, Part, Press, Target
 from clawgw.channels.settings import AccountSettings
 
@@ -273,6 +273,10 @@ class Adapter(ABC, Generic[SettingsT]):
 
     async def login_wait(self, seconds: float, shown_qr: str | None = None) -> LoginStep:
         """Wait until somebody has logged in, or for another QR code than the one shown.
+
+        Args:
+            shown_qr: the text of the code on the screen; None: whoever waits can show no other,
+                so the wait is for the login alone.
 
         Raises:
             LoginProblem: it failed, and why.

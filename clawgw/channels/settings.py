@@ -36,6 +36,13 @@ class GroupSettings(Section, frozen=True):
     system_prompt: str | None = None
 
 
+class ExecApprovals(Section, frozen=True):
+    """`execApprovals`: who decides in a chat what an agent may run; see `channels.approvals`."""
+
+    enabled: bool = False
+    approvers: tuple[Entry, ...] = ()
+
+
 class AccountSettings(Section, frozen=True):
     """What all channels have.
 
@@ -58,6 +65,7 @@ class AccountSettings(Section, frozen=True):
     text_chunk_limit: Positive | None = None
     chunk_mode: Literal["length", "newline"] = "length"
     media_max_mb: Positive = 20
+    exec_approvals: ExecApprovals = ExecApprovals()
     reply_to_mode: Literal["off", "first", "all"] = "off"
 
     def __repr__(self) -> str:

@@ -185,6 +185,18 @@ def reject(options: Globals, request_id: str) -> None:
         print("Rejected.")
 
 
+@nodes.command()
+@click.argument("node")
+@click.pass_obj
+def remove(options: Globals, node: str) -> None:
+    """Let go of NODE: it is disconnected, and has to be let in and approved again."""
+    result = _about(options, node, "node.pair.remove", {})
+    if options.as_json:
+        print_json(result)
+    else:
+        print("Removed.")
+
+
 def _about(options: Globals, node: str, method: str, params: Row, *, patience: float = 0.0) -> Any:
     """One request about the node that is meant; ends the process if it is not clear which."""
 

@@ -308,7 +308,7 @@ class SystemCommands:
         params: dict[str, Any] = {
             "command": run.text,
             "cwd": run.cwd,
-            "host": "node",
+            "commandArgv": list(run.argv),
             "security": policy.security,
             "ask": policy.ask,
             "agentId": run.agent,
@@ -317,10 +317,10 @@ class SystemCommands:
         }
         if run.session is not None:
             params["sessionKey"] = run.session
-        if self._gateway.protocol >= 4:
-            params["commandArgv"] = list(run.argv)
-        answer = await self._gateway.request("exec.approval.request", params, timeout=seconds + 5.0)
-        decision = answer.get("decision") if isinstance(answer, dict) else None
+        answer = await self._gateway.request("node.approval.request", params, timeout=seconds + 5.0)
+        if not isinstance(answer, dict) or answer.get("terminalReason", "user") != "user":
+            return None  # a denial that nobody made
+        decision = answer.get("decision")
         return decision if decision in ("allow-once", "allow-always", "deny") else None
 
     async def _start(self, run: _Run) -> Any:

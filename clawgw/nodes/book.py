@@ -145,6 +145,12 @@ class NodeBook:
         """`change` for what nobody waits for."""
         self._unwatched(self.change(node_id, **fields))
 
+    def remove(self, node_id: str) -> Deferred[None]:
+        """Forget a node, and what it asks for; fires when that is on the disk."""
+        self._records.pop(node_id, None)
+        self._requests.pop(node_id, None)
+        return self._database.write(table.delete, node_id)
+
     # Those who wait
 
     def requests(self) -> list[NodePairRequest]:

@@ -54,6 +54,7 @@ class NodeMethods:
         table.add("node.pair.list", self.pair_list, scope=PAIRING)
         table.add("node.pair.approve", self.approve, scope=PAIRING)
         table.add("node.pair.reject", self.reject, scope=PAIRING)
+        table.add("node.pair.remove", self.remove, scope=PAIRING)
         table.add("node.pair.verify", self.verify, scope=PAIRING)
         own: dict[str, Any] = {
             "node.invoke.result": self.result,
@@ -121,6 +122,12 @@ class NodeMethods:
     async def reject(self, _: Caller, params: wire.NodePairDecisionParams) -> wire.NodePairRejected:
         """Refuse what a node asked for."""
         return await self.pairing.reject(params.request_id)
+
+    async def remove(self, _: Caller, params: wire.NodePairRemoveParams) -> wire.NodePairRemoved:
+        """Let go of a node."""
+        node_id = params.node_id.strip()
+        await self.registry.remove(node_id)
+        return wire.NodePairRemoved(node_id=node_id)
 
     def verify(self, _: Caller, params: wire.NodePairVerifyParams) -> wire.NodePairVerified:
         """Whether a token is that of an approval."""

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import UNSET, structs
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from clawgw.events import EventSink
@@ -29,6 +30,11 @@ from clawgw.trust import scopes as scope_rules
 from clawgw.trust.tokens import hash_token, new_salt, same_secret
 
 MAX_WAITING = 200
+_SHOWN = (
+    "display_name", "platform", "version", "device_family", "model_identifier",
+    "client_id", "client_mode", "remote_ip",
+)  # fmt: skip
+"""What requests and approvals show of a node's `Profile`."""
 
 
 class NodePairing:
@@ -87,14 +93,7 @@ class NodePairing:
             return wire.NodePairRequested(request=waiting, created=False)
         if len(self._book.requests()) >= MAX_WAITING:
             raise unavailable("too many nodes wait for approval", retryable=True)
-        profile = Profile(
-            display_name=given(params.display_name, ""),
-            platform=given(params.platform, ""),
-            version=given(params.version, ""),
-            device_family=given(params.device_family, ""),
-            model_identifier=given(params.model_identifier, ""),
-            remote_ip=given(params.remote_ip, ""),
-        )
+        profile = _profile(params)
         surface = Surface(tuple(given(params.caps, [])), tuple(given(params.commands, [])))
         request = structs.replace(
             self._request(params.node_id, profile, surface),
@@ -156,6 +155,14 @@ class NodePairing:
         self._resolved(request, "rejected")
         return wire.NodePairRejected(request_id=request_id, node_id=request.node_id)
 
+    def remove(self, node_id: str) -> Deferred[None]:
+        """Take back what was approved for a node; fires when that is on the disk."""
+        waiting = self._book.request_of(node_id)
+        removed = self._book.remove(node_id)
+        if waiting is not None:
+            self._resolved(waiting, "expired")
+        return removed
+
     def verify(self, node_id: str, token: str) -> wire.NodePairVerified:
         """Whether this is the token a version 3 approval gave."""
         record = self._book.get(node_id)
@@ -189,14 +196,7 @@ class NodePairing:
             caps=list(surface.caps),
             commands=list(surface.commands),
             permissions=dict(surface.permissions) or UNSET,
-            display_name=profile.display_name or UNSET,
-            platform=profile.platform or UNSET,
-            version=profile.version or UNSET,
-            device_family=profile.device_family or UNSET,
-            model_identifier=profile.model_identifier or UNSET,
-            client_id=profile.client_id or UNSET,
-            client_mode=profile.client_mode or UNSET,
-            remote_ip=profile.remote_ip or UNSET,
+            **_shown(profile),
             required_approve_scopes=scopes_to_approve(surface.commands),
         )
 
@@ -228,21 +228,21 @@ def _surface(request: wire.NodePairRequest) -> Surface:
     )
 
 
-def _profile(request: wire.NodePairRequest) -> Profile:
-    return Profile(
-        display_name=given(request.display_name, ""),
-        platform=given(request.platform, ""),
-        version=given(request.version, ""),
-        device_family=given(request.device_family, ""),
-        model_identifier=given(request.model_identifier, ""),
-        client_id=given(request.client_id, ""),
-        client_mode=given(request.client_mode, ""),
-        remote_ip=given(request.remote_ip, ""),
-    )
+def _profile(said: wire.NodePairRequest | wire.NodePairRequestParams) -> Profile:
+    """What a request says of its node; one made by hand names no client."""
+    return Profile(**{name: given(getattr(said, name, UNSET), "") for name in _SHOWN})
+
+
+def _shown(profile: Profile) -> dict[str, Any]:
+    """What a node said of itself, as fields of its request or its approval."""
+    return {name: getattr(profile, name) or UNSET for name in _SHOWN}
 
 
 def _approved(record: Record) -> wire.ApprovedNode:
-    profile, approved = record.profile, record.approved or Surface()
+    approved = record.approved or Surface()
+    shown = _shown(record.profile)
+    if record.name:
+        shown["display_name"] = record.name
     return wire.ApprovedNode(
         node_id=record.node_id,
         created_at_ms=record.created_at,
@@ -250,14 +250,7 @@ def _approved(record: Record) -> wire.ApprovedNode:
         caps=list(approved.caps),
         commands=list(approved.commands),
         permissions=dict(approved.permissions) or UNSET,
-        display_name=record.name or profile.display_name or UNSET,
-        platform=profile.platform or UNSET,
-        version=profile.version or UNSET,
-        device_family=profile.device_family or UNSET,
-        model_identifier=profile.model_identifier or UNSET,
-        client_id=profile.client_id or UNSET,
-        client_mode=profile.client_mode or UNSET,
-        remote_ip=profile.remote_ip or UNSET,
+        **shown,
         last_connected_at_ms=UNSET
         if record.last_connected_at is None
         else record.last_connected_at,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from clawgw.nodes.book import NodeBook, Profile, Record, Surface
@@ -26,7 +27,7 @@ from clawgw.protocol.devices import PairedDevice, PairList
 from clawgw.protocol.errors import invalid
 from clawgw.trust.scopes import NODE
 
-REPLACED = 1008
+POLICY = 1008
 LOOPBACK = ("127.0.0.1", "::1")
 
 
@@ -54,6 +55,9 @@ class Devices(Protocol):
 
     def listing(self, connected: Callable[[str], bool]) -> PairList:
         """Every paired device."""
+
+    def remove(self, device_id: str, role: str) -> Deferred[None]:
+        """Take a role away from a device; fires when that is on the disk."""
 
 
 @dataclass
@@ -114,7 +118,7 @@ class NodeRegistry:
         self._live[node_id] = Live(node_id, connection)
         if old is not None:
             self.log.info("node {node} connected anew; the old connection ends", node=node_id[:12])
-            old.connection.close(REPLACED, "replaced by a newer connection of this node")
+            old.connection.close(POLICY, "replaced by a newer connection of this node")
             self.on_gone(old)
         known = self._book.get(node_id)
         at = connection.connected_at_ms
@@ -208,6 +212,26 @@ class NodeRegistry:
         self.describe(node_id, 4)
         await self._book.change(node_id, name=name)
         return wire.NodeRenamed(node_id=node_id, display_name=name)
+
+    async def remove(self, node_id: str) -> None:
+        """A node is none any more: it may not connect as one, and nothing of it is approved.
+
+        It can ask to be let in again, as a node that was never seen.
+
+        Raises:
+            RequestError: there is no such node.
+        """
+        self.describe(node_id, 4)
+        # All of it before anything is waited for: the node may be connecting anew.
+        role_gone = self._devices.remove(node_id, NODE)
+        live = self._live.pop(node_id, None)
+        if live is not None:
+            live.connection.close(POLICY, "this node was removed")
+            self.on_gone(live)
+        approval_gone = self._pairing.remove(node_id)
+        await role_gone
+        await approval_gone
+        self.log.info("node {node} was removed", node=node_id[:12])
 
     def _row(self, node_id: str, device: PairedDevice | None, version: int) -> wire.Node:
         live = self._live.get(node_id)

@@ -262,6 +262,26 @@ class ApprovalRequestParams(Params, frozen=True):
         return f"ApprovalRequestParams(id={self.id!r})"  # a command line may hold secrets
 
 
+class NodeApprovalRequestParams(Params, frozen=True):
+    """`node.approval.request`: may this run on the node that asks?
+
+    A method of ours: the contract has none by which a node could ask about itself.
+    """
+
+    command: Name
+    command_argv: Maybe[list[str]] = UNSET
+    cwd: Maybe[str | None] = UNSET
+    security: Maybe[str | None] = UNSET
+    ask: Maybe[str | None] = UNSET
+    agent_id: Maybe[str | None] = UNSET
+    resolved_path: Maybe[str | None] = UNSET
+    session_key: Maybe[str | None] = UNSET
+    timeout_ms: Maybe[Positive] = UNSET
+
+    def __repr__(self) -> str:
+        return "NodeApprovalRequestParams()"  # a command line may hold secrets
+
+
 class ExecRequest(Open, frozen=True):
     """What somebody wants to run, as those who decide see it.
 
@@ -321,7 +341,7 @@ class ApprovalResolved(Open, frozen=True):
 
 
 class ApprovalResult(Open, frozen=True):
-    """Result of `exec.approval.request` and `waitDecision`.
+    """Result of `exec.approval.request`, `waitDecision` and `node.approval.request`.
 
     `terminalReason` says why, where it was not a person who decided; `resolvedBy` who it was.
     """
@@ -390,3 +410,97 @@ class ApprovalOk(Open, frozen=True):
     """Result of `exec.approval.resolve`."""
 
     ok: bool = True
+
+
+# The same questions as version 4 shows them, open or decided
+
+Kind = Literal["exec", "plugin", "system-agent"]
+
+
+class ExecPresentation(Open, frozen=True):
+    """What is shown of a question to whoever decides."""
+
+    command_text: str
+    allowed_decisions: list[Decision]
+    warning_text: Maybe[str | None] = UNSET
+    host: Maybe[str | None] = UNSET
+    node_id: Maybe[str | None] = UNSET
+    agent_id: Maybe[str | None] = UNSET
+    scope: Maybe[ActionScope] = UNSET
+    kind: Literal["exec"] = "exec"
+
+
+class ApprovalSource(Open, frozen=True):
+    """Where a question came from."""
+
+    agent_id: Maybe[str] = UNSET
+    session_key: Maybe[str] = UNSET
+
+
+class ApprovalResolver(Open, frozen=True):
+    """Who decided: a client's device, or the Gateway itself. `name` is ours."""
+
+    kind: Literal["device", "system"]
+    id: Maybe[str] = UNSET
+    name: Maybe[str] = UNSET
+
+
+class ApprovalSnapshot(Open, frozen=True):
+    """A question as it is now. What follows `status` is there once it is decided."""
+
+    id: Name
+    url_path: Name
+    created_at_ms: Count
+    expires_at_ms: Count
+    presentation: ExecPresentation
+    status: Literal["pending", "allowed", "denied", "expired", "cancelled"]
+    source_session_key: Maybe[str] = UNSET
+    resolved_at_ms: Maybe[Count] = UNSET
+    source: Maybe[ApprovalSource] = UNSET
+    resolver: Maybe[ApprovalResolver] = UNSET
+    decision: Maybe[Decision] = UNSET
+    reason: Maybe[Reason] = UNSET
+
+
+class ApprovalGetParams(Params, frozen=True):
+    """`approval.get`."""
+
+    id: Name
+
+
+class ApprovalFound(Open, frozen=True):
+    """Result of `approval.get`."""
+
+    approval: ApprovalSnapshot
+
+
+class ApprovalDecideParams(Params, frozen=True):
+    """`approval.resolve`."""
+
+    id: Name
+    kind: Kind
+    decision: Decision
+    reviewer: Maybe[ChannelReviewer] = UNSET
+    grant_expires_in_days: Maybe[Annotated[int, Meta(ge=1, le=3650)]] = UNSET
+
+
+class ApprovalDecided(Open, frozen=True):
+    """Result of `approval.resolve`. `applied` false: it was decided before, see `approval`."""
+
+    applied: bool
+    approval: ApprovalSnapshot
+
+
+class ApprovalHistoryParams(Params, frozen=True):
+    """`approval.history`: what was decided, the latest first."""
+
+    cursor: Maybe[Annotated[str, Meta(min_length=1, max_length=512)]] = UNSET
+    limit: Maybe[Annotated[int, Meta(ge=1, le=100)]] = UNSET
+    kind: Maybe[Kind] = UNSET
+
+
+class ApprovalHistory(Open, frozen=True):
+    """Result of `approval.history`; `next_cursor` where there is more."""
+
+    items: list[ApprovalSnapshot]
+    next_cursor: Maybe[Name] = UNSET

@@ -12,6 +12,7 @@ from clawgw.protocol import (
     agents,
     approvals,
     canvas,
+    channels,
     chat,
     connect,
     devices,
@@ -84,6 +85,7 @@ def method_types() -> dict[str, MethodTypes]:
         "node.pair.list": of(NoParams, nodes.NodePairList),
         "node.pair.approve": of(nodes.NodePairDecisionParams, nodes.NodePairApproved),
         "node.pair.reject": of(nodes.NodePairDecisionParams, nodes.NodePairRejected),
+        "node.pair.remove": of(nodes.NodePairRemoveParams, nodes.NodePairRemoved),
         "node.pair.verify": of(nodes.NodePairVerifyParams, nodes.NodePairVerified),
         "node.pluginTools.update": of(nodes.PluginToolsUpdateParams, nodes.PluginToolsUpdated),
         "node.skills.update": of(nodes.SkillsUpdateParams, nodes.SkillsUpdated),
@@ -101,10 +103,26 @@ def method_types() -> dict[str, MethodTypes]:
             approvals.ApprovalResult,
             (approvals.ApprovalAccepted,),
         ),
+        "node.approval.request": of(approvals.NodeApprovalRequestParams, approvals.ApprovalResult),
         "exec.approval.resolve": of(approvals.ApprovalResolveParams, approvals.ApprovalOk),
         "exec.approval.get": of(approvals.ApprovalIdParams, approvals.ApprovalView),
         "exec.approval.list": of(AnyParams, list[approvals.ApprovalRequested]),
         "exec.approval.waitDecision": of(approvals.ApprovalWaitParams, approvals.ApprovalResult),
+        "approval.get": of(approvals.ApprovalGetParams, approvals.ApprovalFound),
+        "approval.resolve": of(approvals.ApprovalDecideParams, approvals.ApprovalDecided),
+        "send": of(channels.SendParams, channels.Sent),
+        "poll": of(channels.PollParams, channels.Sent),
+        "channels.status": of(channels.ChannelsStatusParams, channels.ChannelsStatus),
+        "channels.logout": of(channels.ChannelsLogoutParams, channels.ChannelLoggedOut),
+        "web.login.start": of(channels.WebLoginStartParams, channels.WebLogin),
+        "web.login.wait": of(channels.WebLoginWaitParams, channels.WebLogin),
+        "channel.pair.list": of(channels.ChannelPairListParams, channels.ChannelPairList),
+        "channel.pair.approve": of(
+            channels.ChannelPairDecisionParams, channels.ChannelPairResolved
+        ),
+        "channel.pair.reject": of(channels.ChannelPairDecisionParams, channels.ChannelPairResolved),
+        "channel.pair.remove": of(channels.ChannelPairRemoveParams, channels.ChannelPairResolved),
+        "approval.history": of(approvals.ApprovalHistoryParams, approvals.ApprovalHistory),
     }
 
 
@@ -128,5 +146,7 @@ def event_types() -> dict[str, Any]:
         "node.invoke.cancel": nodes.NodeInvokeCancelEvent,
         "node.hostStats": nodes.HostStatsEvent,
         "exec.approval.requested": approvals.ApprovalRequested,
+        "channel.pair.requested": channels.ChannelStranger,
+        "channel.pair.resolved": channels.ChannelPairResolved,
         "exec.approval.resolved": approvals.ApprovalResolved,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from clawgw.protocol.base import Count, Maybe, Name, Open
@@ -92,5 +93,5 @@ def missing_scope(version: int, missing: str, required: list[str]) -> RequestErr
     message = f"missing scope: {missing}"
     if version < 4:
         return RequestError(INVALID_REQUEST, message)
-    details = {"code": "MISSING_SCOPE", "missingScope": missing, "requiredScopes": required}
-    return RequestError(FORBIDDEN, message, details=details)
+    details = MissingScopeDetails(missing_scope=missing, required_scopes=required)
+    return RequestError(FORBIDDEN, message, details=msgspec.to_builtins(details))

@@ -433,6 +433,18 @@ class NodePairRejected(Open, frozen=True):
     node_id: Name
 
 
+class NodePairRemoveParams(Params, frozen=True):
+    """`node.pair.remove` (version 4): the node is none any more."""
+
+    node_id: Name
+
+
+class NodePairRemoved(Open, frozen=True):
+    """Result of `node.pair.remove`."""
+
+    node_id: Name
+
+
 class NodePairResolvedEvent(Open, frozen=True):
     """`node.pair.resolved`. `expired`: the node now asks for something else, or for nothing."""
 

@@ -368,9 +368,12 @@ class SessionMethods:
     async def reset(self, caller: Caller, params: wire.SessionsResetParams) -> wire.SessionChanged:
         """Begin a session anew; what runs in it is stopped."""
         name = self.book.keys.parse(params.key, given(params.agent_id, None))
+        return self._changed(caller, await self.begin_anew(name))
+
+    async def begin_anew(self, name: SessionName) -> Session:
+        """Reset a session; what runs in it is stopped."""
         await self._quiet(name)
-        session = await self.book.reset(name.key, name.agent_id)
-        return self._changed(caller, session)
+        return await self.book.reset(name.key, name.agent_id)
 
     async def delete(self, _: Caller, params: wire.SessionsDeleteParams) -> wire.SessionDeleted:
         """Forget a session; what runs in it is stopped."""

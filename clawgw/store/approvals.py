@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
+
+from clawgw.protocol.approvals import Decision, ExecRequest, Reason
 from clawgw.store.database import Connection
 
 KEPT_MS = 30 * 24 * 3600 * 1000
-_COLUMNS = (
-    "id, created_at, expires_at, request, asked_by, decision, reason, resolved_at, resolved_by,"
-    " resolver_id, asker_id, env_digest, used_at"
-)
+_LATER = 2**62
 
 
-class ApprovalRow(NamedTuple):
-    """One question. `request` is the JSON of `protocol.approvals.ExecRequest`."""
+class Approval(NamedTuple):
+    """A question, and the answer once there is one; as a row, `request` is JSON."""
 
     id: str
     created_at: int
     expires_at: int
-    request: bytes
+    request: ExecRequest
     asked_by: str | None = None
-    decision: str | None = None
-    reason: str | None = None
+    decision: Decision | None = None
+    reason: Reason | None = None
     resolved_at: int | None = None
     resolved_by: str | None = None
     resolver_id: str | None = None
@@ -30,29 +30,60 @@ class ApprovalRow(NamedTuple):
     env_digest: str | None = None
     used_at: int | None = None
 
-    def __repr__(self) -> str:
-        return f"ApprovalRow(id={self.id!r}, decision={self.decision!r})"
+    @property
+    def allowed(self) -> bool:
+        """Whether it may run."""
+        return self.decision in ("allow-once", "allow-always")
 
 
-def insert(connection: Connection, row: ApprovalRow) -> None:
+_COLUMNS = ", ".join(Approval._fields)
+_MARKS = ", ".join("?" * len(Approval._fields))
+
+
+def _read(row: tuple[Any, ...]) -> Approval:
+    approval = Approval(*row)
+    return approval._replace(request=msgspec.json.decode(row[3], type=ExecRequest))
+
+
+def insert(connection: Connection, approval: Approval) -> None:
     """Remember a question."""
-    connection.execute(f"INSERT INTO approvals ({_COLUMNS}) VALUES ({','.join('?' * 13)})", row)
+    row: dict[str, Any] = approval._asdict()
+    row["request"] = msgspec.json.encode(approval.request)
+    connection.execute(f"INSERT INTO approvals ({_COLUMNS}) VALUES ({_MARKS})", tuple(row.values()))
 
 
-def get(connection: Connection, approval_id: str) -> ApprovalRow | None:
+def get(connection: Connection, approval_id: str) -> Approval | None:
     """The question of this id."""
     found = connection.execute(
         f"SELECT {_COLUMNS} FROM approvals WHERE id = ?", (approval_id,)
     ).fetchone()
-    return ApprovalRow(*found) if found else None
+    return _read(found) if found else None
 
 
-def decide(connection: Connection, row: ApprovalRow) -> bool:
+def decided(connection: Connection, before: tuple[int, str] | None, limit: int) -> list[Approval]:
+    """The latest that were decided, but not by the policy: see `ApprovalBook.decided`."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM approvals WHERE resolved_at IS NOT NULL"
+        " AND reason IS NOT 'policy' AND (resolved_at, id) < (?, ?)"
+        " ORDER BY resolved_at DESC, id DESC LIMIT ?",
+        (*(before or (_LATER, "")), limit),
+    )
+    return [_read(row) for row in rows]
+
+
+def decide(connection: Connection, approval: Approval) -> bool:
     """Write what was decided; False if something was decided already."""
     changed = connection.execute(
         "UPDATE approvals SET decision = ?, reason = ?, resolved_at = ?, resolved_by = ?,"
         " resolver_id = ? WHERE id = ? AND decision IS NULL",
-        (row.decision, row.reason, row.resolved_at, row.resolved_by, row.resolver_id, row.id),
+        (
+            approval.decision,
+            approval.reason,
+            approval.resolved_at,
+            approval.resolved_by,
+            approval.resolver_id,
+            approval.id,
+        ),
     )
     return changed.rowcount == 1
 

@@ -57,8 +57,9 @@ def put(connection: Connection, row: NewOutboxRow, now_ms: int) -> int:
         " VALUES (?, ?, ?, ?, ?, ?, ?, 'queued')",
         (*row, now_ms),
     )
-    found = connection.execute("SELECT seq FROM outbox WHERE key = ?", (row.key,)).fetchone()
-    return int(found[0])
+    seq = find(connection, row.key)
+    assert seq is not None
+    return seq
 
 
 def get(connection: Connection, seq: int) -> OutboxRow | None:
@@ -67,16 +68,22 @@ def get(connection: Connection, seq: int) -> OutboxRow | None:
     return OutboxRow(*row) if row else None
 
 
-def waiting(connection: Connection, channel: str, account: str) -> list[tuple[int, str, str]]:
-    """What of an account is not over: number, chat and thread, in the order it was queued."""
+def find(connection: Connection, key: str) -> int | None:
+    """The number of the message with this key."""
+    row = connection.execute("SELECT seq FROM outbox WHERE key = ?", (key,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def waiting(connection: Connection, channel: str, account: str) -> list[tuple[int, str]]:
+    """What of an account is not over: number and chat, in the order it was queued."""
     return connection.execute(
-        "SELECT seq, chat, coalesce(thread, '') FROM outbox WHERE channel = ? AND account = ?"
+        "SELECT seq, chat FROM outbox WHERE channel = ? AND account = ?"
         " AND state IN ('queued', 'trying') ORDER BY seq",
         (channel, account),
     ).fetchall()
 
 
-def update(connection: Connection, seq: int, **columns: Any) -> None:
+def update(connection: Connection, /, seq: int, **columns: Any) -> None:
     """Change columns of a message."""
     names = ", ".join(f"{name} = ?" for name in columns)
     connection.execute(f"UPDATE outbox SET {names} WHERE seq = ?", (*columns.values(), seq))
@@ -90,5 +97,11 @@ def counts(connection: Connection) -> dict[str, int]:
 
 
 def prune(connection: Connection, now_ms: int) -> None:
-    """Forget what has been over for long."""
+    """Forget what has been over for long, or waits for an account that is gone."""
+    connection.execute(
+        "UPDATE outbox SET state = 'failed', ended_at = ?, body = NULL, parts = NULL,"
+        " error = 'its account was not there for a week'"
+        " WHERE state IN ('queued', 'trying') AND created_at <= ?",
+        (now_ms, now_ms - KEPT_MS),
+    )
     connection.execute("DELETE FROM outbox WHERE ended_at <= ?", (now_ms - KEPT_MS,))

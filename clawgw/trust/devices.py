@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
+from twisted.internet.defer import Deferred
 
 from clawgw.protocol import devices as wire
 from clawgw.protocol.base import given
@@ -203,6 +204,19 @@ class DeviceRegistry:
         now = self._now_ms()
         await self._save_grant(grant._replace(token_salt=new_salt(), revoked_at=now))
         return now
+
+    def remove(self, device_id: str, role: str) -> Deferred[None]:
+        """Take a role away from a device, as if it had never had it; the last takes the device.
+
+        Returns:
+            Fires when that is on the disk; nothing happens to a device that has no such role.
+        """
+        grants = self._grants.get(device_id, {})
+        grants.pop(role, None)
+        if not grants:
+            self._grants.pop(device_id, None)
+            self._devices.pop(device_id, None)
+        return self._database.write(table.delete_grant, device_id, role)
 
     # Lists
 

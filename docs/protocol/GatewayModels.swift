@@ -51,6 +51,9 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case agentIdentityGet = "agent.identity.get"
     case agentWait = "agent.wait"
     case agentsList = "agents.list"
+    case approvalGet = "approval.get"
+    case approvalHistory = "approval.history"
+    case approvalResolve = "approval.resolve"
     case canvasA2uiPush = "canvas.a2ui.push"
     case canvasA2uiPushJSONL = "canvas.a2ui.pushJSONL"
     case canvasA2uiReset = "canvas.a2ui.reset"
@@ -80,6 +83,7 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case execApprovalsSet = "exec.approvals.set"
     case health
     case modelsList = "models.list"
+    case nodeApprovalRequest = "node.approval.request"
     case nodeDescribe = "node.describe"
     case nodeEvent = "node.event"
     case nodeInvoke = "node.invoke"
@@ -89,6 +93,7 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case nodePairApprove = "node.pair.approve"
     case nodePairList = "node.pair.list"
     case nodePairReject = "node.pair.reject"
+    case nodePairRemove = "node.pair.remove"
     case nodePairRequest = "node.pair.request"
     case nodePairVerify = "node.pair.verify"
     case nodePendingAck = "node.pending.ack"
@@ -921,6 +926,117 @@ public enum ApprovalAcceptedStatus: String, Codable, Sendable {
     case accepted
 }
 
+/// `approval.resolve`.
+public struct ApprovalDecideParams: Codable, Equatable, Sendable {
+    public let id: String
+    public let kind: ApprovalDecideParamsKind
+    public let decision: ApprovalDecideParamsDecision
+    public let reviewer: ChannelReviewer?
+    public let grantExpiresInDays: Int?
+
+    public init(
+        id: String,
+        kind: ApprovalDecideParamsKind,
+        decision: ApprovalDecideParamsDecision,
+        reviewer: ChannelReviewer? = nil,
+        grantExpiresInDays: Int? = nil
+    ) {
+        self.id = id
+        self.kind = kind
+        self.decision = decision
+        self.reviewer = reviewer
+        self.grantExpiresInDays = grantExpiresInDays
+    }
+}
+
+/// What `ApprovalDecideParams.kind` may be.
+public enum ApprovalDecideParamsKind: String, Codable, Sendable {
+    case exec
+    case plugin
+    case systemAgent = "system-agent"
+}
+
+/// What `ApprovalDecideParams.decision` may be.
+public enum ApprovalDecideParamsDecision: String, Codable, Sendable {
+    case allowAlways = "allow-always"
+    case allowOnce = "allow-once"
+    case deny
+}
+
+/// Result of `approval.resolve`. `applied` false: it was decided before, see `approval`.
+public struct ApprovalDecided: Codable, Equatable, Sendable {
+    public let applied: Bool
+    public let approval: ApprovalSnapshot
+
+    public init(
+        applied: Bool,
+        approval: ApprovalSnapshot
+    ) {
+        self.applied = applied
+        self.approval = approval
+    }
+}
+
+/// Result of `approval.get`.
+public struct ApprovalFound: Codable, Equatable, Sendable {
+    public let approval: ApprovalSnapshot
+
+    public init(
+        approval: ApprovalSnapshot
+    ) {
+        self.approval = approval
+    }
+}
+
+/// `approval.get`.
+public struct ApprovalGetParams: Codable, Equatable, Sendable {
+    public let id: String
+
+    public init(
+        id: String
+    ) {
+        self.id = id
+    }
+}
+
+/// Result of `approval.history`; `next_cursor` where there is more.
+public struct ApprovalHistory: Codable, Equatable, Sendable {
+    public let items: [ApprovalSnapshot]
+    public let nextCursor: String?
+
+    public init(
+        items: [ApprovalSnapshot],
+        nextCursor: String? = nil
+    ) {
+        self.items = items
+        self.nextCursor = nextCursor
+    }
+}
+
+/// `approval.history`: what was decided, the latest first.
+public struct ApprovalHistoryParams: Codable, Equatable, Sendable {
+    public let cursor: String?
+    public let limit: Int?
+    public let kind: ApprovalHistoryParamsKind?
+
+    public init(
+        cursor: String? = nil,
+        limit: Int? = nil,
+        kind: ApprovalHistoryParamsKind? = nil
+    ) {
+        self.cursor = cursor
+        self.limit = limit
+        self.kind = kind
+    }
+}
+
+/// What `ApprovalHistoryParams.kind` may be.
+public enum ApprovalHistoryParamsKind: String, Codable, Sendable {
+    case exec
+    case plugin
+    case systemAgent = "system-agent"
+}
+
 /// `exec.approval.get`; the id may be cut to its unique beginning.
 public struct ApprovalIdParams: Codable, Equatable, Sendable {
     public let id: String
@@ -1132,7 +1248,30 @@ public enum ApprovalResolvedReason: String, Codable, Sendable {
     case user
 }
 
-/// Result of `exec.approval.request` and `waitDecision`. `terminalReason` says why, where it was not a person who decided; `resolvedBy` who it was.
+/// Who decided: a client's device, or the Gateway itself. `name` is ours.
+public struct ApprovalResolver: Codable, Equatable, Sendable {
+    public let kind: ApprovalResolverKind
+    public let id: String?
+    public let name: String?
+
+    public init(
+        kind: ApprovalResolverKind,
+        id: String? = nil,
+        name: String? = nil
+    ) {
+        self.kind = kind
+        self.id = id
+        self.name = name
+    }
+}
+
+/// What `ApprovalResolver.kind` may be.
+public enum ApprovalResolverKind: String, Codable, Sendable {
+    case device
+    case system
+}
+
+/// Result of `exec.approval.request`, `waitDecision` and `node.approval.request`. `terminalReason` says why, where it was not a person who decided; `resolvedBy` who it was.
 public struct ApprovalResult: Codable, Equatable, Sendable {
     public let id: String
     public let decision: ApprovalResultDecision?
@@ -1173,6 +1312,90 @@ public enum ApprovalResultTerminalReason: String, Codable, Sendable {
     case runAborted = "run-aborted"
     case timeout
     case user
+}
+
+/// A question as it is now. What follows `status` is there once it is decided.
+public struct ApprovalSnapshot: Codable, Equatable, Sendable {
+    public let id: String
+    public let urlPath: String
+    public let createdAtMs: Int
+    public let expiresAtMs: Int
+    public let presentation: ExecPresentation
+    public let status: ApprovalSnapshotStatus
+    public let sourceSessionKey: String?
+    public let resolvedAtMs: Int?
+    public let source: ApprovalSource?
+    public let resolver: ApprovalResolver?
+    public let decision: ApprovalSnapshotDecision?
+    public let reason: ApprovalSnapshotReason?
+
+    public init(
+        id: String,
+        urlPath: String,
+        createdAtMs: Int,
+        expiresAtMs: Int,
+        presentation: ExecPresentation,
+        status: ApprovalSnapshotStatus,
+        sourceSessionKey: String? = nil,
+        resolvedAtMs: Int? = nil,
+        source: ApprovalSource? = nil,
+        resolver: ApprovalResolver? = nil,
+        decision: ApprovalSnapshotDecision? = nil,
+        reason: ApprovalSnapshotReason? = nil
+    ) {
+        self.id = id
+        self.urlPath = urlPath
+        self.createdAtMs = createdAtMs
+        self.expiresAtMs = expiresAtMs
+        self.presentation = presentation
+        self.status = status
+        self.sourceSessionKey = sourceSessionKey
+        self.resolvedAtMs = resolvedAtMs
+        self.source = source
+        self.resolver = resolver
+        self.decision = decision
+        self.reason = reason
+    }
+}
+
+/// What `ApprovalSnapshot.status` may be.
+public enum ApprovalSnapshotStatus: String, Codable, Sendable {
+    case allowed
+    case cancelled
+    case denied
+    case expired
+    case pending
+}
+
+/// What `ApprovalSnapshot.decision` may be.
+public enum ApprovalSnapshotDecision: String, Codable, Sendable {
+    case allowAlways = "allow-always"
+    case allowOnce = "allow-once"
+    case deny
+}
+
+/// What `ApprovalSnapshot.reason` may be.
+public enum ApprovalSnapshotReason: String, Codable, Sendable {
+    case gatewayRestart = "gateway-restart"
+    case noRoute = "no-route"
+    case policy
+    case runAborted = "run-aborted"
+    case timeout
+    case user
+}
+
+/// Where a question came from.
+public struct ApprovalSource: Codable, Equatable, Sendable {
+    public let agentId: String?
+    public let sessionKey: String?
+
+    public init(
+        agentId: String? = nil,
+        sessionKey: String? = nil
+    ) {
+        self.agentId = agentId
+        self.sessionKey = sessionKey
+    }
 }
 
 /// Result of `exec.approval.get`: a question that stands.
@@ -1989,6 +2212,43 @@ public enum EventFrameType: String, Codable, Sendable {
     case event
 }
 
+/// What is shown of a question to whoever decides.
+public struct ExecPresentation: Codable, Equatable, Sendable {
+    public let commandText: String
+    public let allowedDecisions: [String]
+    public let warningText: String?
+    public let host: String?
+    public let nodeId: String?
+    public let agentId: String?
+    public let scope: ActionScope?
+    public let kind: ExecPresentationKind?
+
+    public init(
+        commandText: String,
+        allowedDecisions: [String],
+        warningText: String? = nil,
+        host: String? = nil,
+        nodeId: String? = nil,
+        agentId: String? = nil,
+        scope: ActionScope? = nil,
+        kind: ExecPresentationKind? = nil
+    ) {
+        self.commandText = commandText
+        self.allowedDecisions = allowedDecisions
+        self.warningText = warningText
+        self.host = host
+        self.nodeId = nodeId
+        self.agentId = agentId
+        self.scope = scope
+        self.kind = kind
+    }
+}
+
+/// What `ExecPresentation.kind` may be.
+public enum ExecPresentationKind: String, Codable, Sendable {
+    case exec
+}
+
 /// What somebody wants to run, as those who decide see it. The first eight fields are there in both versions, `null` where nothing is known.
 public struct ExecRequest: Codable, Equatable, Sendable {
     public let command: String
@@ -2763,6 +3023,41 @@ public enum NodeApprovalState: String, Codable, Sendable {
     case unapproved
 }
 
+/// `node.approval.request`: may this run on the node that asks? A method of ours: the contract has none by which a node could ask about itself.
+public struct NodeApprovalRequestParams: Codable, Equatable, Sendable {
+    public let command: String
+    public let commandArgv: [String]?
+    public let cwd: String??
+    public let security: String??
+    public let ask: String??
+    public let agentId: String??
+    public let resolvedPath: String??
+    public let sessionKey: String??
+    public let timeoutMs: Int?
+
+    public init(
+        command: String,
+        commandArgv: [String]? = nil,
+        cwd: String?? = nil,
+        security: String?? = nil,
+        ask: String?? = nil,
+        agentId: String?? = nil,
+        resolvedPath: String?? = nil,
+        sessionKey: String?? = nil,
+        timeoutMs: Int? = nil
+    ) {
+        self.command = command
+        self.commandArgv = commandArgv
+        self.cwd = cwd
+        self.security = security
+        self.ask = ask
+        self.agentId = agentId
+        self.resolvedPath = resolvedPath
+        self.sessionKey = sessionKey
+        self.timeoutMs = timeoutMs
+    }
+}
+
 /// Result of `node.describe`.
 public struct NodeDescription: Codable, Equatable, Sendable {
     public let nodeId: String
@@ -3130,6 +3425,28 @@ public struct NodePairRejected: Codable, Equatable, Sendable {
         nodeId: String
     ) {
         self.requestId = requestId
+        self.nodeId = nodeId
+    }
+}
+
+/// `node.pair.remove` (version 4): the node is none any more.
+public struct NodePairRemoveParams: Codable, Equatable, Sendable {
+    public let nodeId: String
+
+    public init(
+        nodeId: String
+    ) {
+        self.nodeId = nodeId
+    }
+}
+
+/// Result of `node.pair.remove`.
+public struct NodePairRemoved: Codable, Equatable, Sendable {
+    public let nodeId: String
+
+    public init(
+        nodeId: String
+    ) {
         self.nodeId = nodeId
     }
 }

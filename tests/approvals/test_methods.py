@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 from twisted.internet.defer import succeed
 
+from clawgw.approvals.book import Resolver
 from clawgw.methods import MethodTable, Twice
 from clawgw.protocol import approvals as wire
 from clawgw.protocol.catalog import method_types
 from clawgw.protocol.errors import RequestError
-from clawgw.protocol.validate import ParamsDecoder
+from clawgw.protocol.validate import ParamsDecoder, ParamsRejected
 from tests.approvals.desk import DeskTestCase
 from tests.protocol import recorded
 from tests.support.memory import Caller, client_info
@@ -21,6 +22,10 @@ ASKED = {
     "command": "rm -rf build", "cwd": "/srv", "host": "gateway", "security": "allowlist",
     "ask": "on-miss", "agentId": "main", "sessionKey": "agent:main:main", "timeoutMs": 6000,
 }  # fmt: skip
+ARGV = ["rm", "-rf", "build"]
+ASKED_BY_NODE = {
+    name: value for name, value in ASKED.items() if name not in ("host", "timeoutMs")
+} | {"commandArgv": ARGV}
 SCOPED = frozenset({"operator.approvals"})
 
 
@@ -240,11 +245,28 @@ class RightsTests(MethodsTestCase):
     def test_a_node_may_ask_about_itself_and_nothing_else(self) -> None:
         self.caller.role, self.caller.scopes, self.caller.device_id = "node", frozenset(), "n-1"
         self.assertEqual(
-            [name for name in self.table.names() if self.allowed(name)], ["exec.approval.request"]
+            [name for name in self.table.names() if self.allowed(name)], ["node.approval.request"]
         )
-        self.start(self.call("exec.approval.request", **(ASKED | {"nodeId": "n-2"})))
+        waiting = self.start(self.call("node.approval.request", **ASKED_BY_NODE))
         (approval,) = self.book.pending()
-        self.assertEqual((approval.request.host, approval.request.node_id), ("node", "n-1"))
+        request = approval.request
+        self.assertEqual((request.host, request.node_id), ("node", "n-1"))
+        self.assertEqual((request.command, request.command_argv), ("rm -rf build", ARGV))
+        self.do(self.book.resolve(approval.id, "deny", Resolver("Ann")))
+        self.assertEqual(plain(self.successResultOf(waiting))["decision"], "deny")
+
+    def test_a_node_cannot_ask_about_another(self) -> None:
+        self.caller.role, self.caller.scopes, self.caller.device_id = "node", frozenset(), "n-1"
+        for name in ("nodeId", "host"):
+            with self.assertRaises(ParamsRejected):
+                self.decode("node.approval.request", ASKED_BY_NODE | {name: "n-2"})
+        refusal = self.refusal(self.call("exec.approval.request", **ASKED))
+        self.assertEqual(refusal, "unauthorized role: node")
+        self.assertEqual(self.book.pending(), [])
+
+    def test_an_operator_cannot_ask_as_a_node(self) -> None:
+        self.caller.scopes = frozenset({"operator.admin"})
+        self.assertFalse(self.allowed("node.approval.request"))
 
 
 class NodePolicyTests(MethodsTestCase):

@@ -251,7 +251,7 @@ class Nodes(ToolsTestCase):
             described = json.loads(await tools.text("nodes_describe", nodeId=node))
             self.assertEqual(described["displayName"], "Phone")
             place = await tools.text(
-                "nodes_invoke", nodeId=node, command="location.get", params={"desired": "coarse"}
+                "nodes_invoke", nodeId="phone", command="location.get", params={"desired": "coarse"}
             )
             self.assertEqual(json.loads(place), {"lat": 52.5, "lon": 13.4})
 

@@ -46,7 +46,7 @@ class NodeGateway(FakeGateway):
             "skills.bins": lambda connection, frame: connection.answer(
                 frame, {"bins": self.skills}
             ),
-            "exec.approval.request": self._approval,
+            "node.approval.request": self._approval,
         }
 
     def hello(self, params: dict[str, Any]) -> dict[str, Any]:

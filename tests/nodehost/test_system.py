@@ -178,7 +178,7 @@ class PermissionTests(HostTestCase):
             {"command": ["echo"], "sessionKey": "s", "runId": "r"},
             "SYSTEM_RUN_DENIED: approval required",
         )
-        asked = self.gateway.requests("exec.approval.request")
+        asked = self.gateway.requests("node.approval.request")
         self.assertEqual(len(asked), 1)
         told = self.gateway.requests("node.event")[-1]
         self.assertEqual(told["event"], "exec.denied")
@@ -192,7 +192,7 @@ class PermissionTests(HostTestCase):
         await self.denied({"command": ["echo"]}, "SYSTEM_RUN_DISABLED: security=deny")
         self.policy(defaults={"ask": "off"})
         await self.denied({"command": ["echo"]}, "SYSTEM_RUN_DENIED: allowlist miss")
-        self.assertEqual(self.gateway.requests("exec.approval.request"), [])
+        self.assertEqual(self.gateway.requests("node.approval.request"), [])
 
     async def test_what_is_listed_runs_and_is_noted(self) -> None:
         self.policy(agents={"main": {"allowlist": [{"pattern": ECHO}]}})
@@ -250,14 +250,13 @@ class PermissionTests(HostTestCase):
         params = {"command": ["echo", "a b"], "cwd": "/", "sessionKey": "s", "agentId": "main"}
         for _ in range(2):
             await self.payload(RUN, params, timeoutMs=60_000)
-        first, second = self.gateway.requests("exec.approval.request")
+        first, second = self.gateway.requests("node.approval.request")
         self.assertEqual(
             {**first, "timeoutMs": 0},
             {
                 "command": "echo 'a b'",
                 "commandArgv": ["echo", "a b"],
                 "cwd": "/",
-                "host": "node",
                 "security": "allowlist",
                 "ask": "on-miss",
                 "agentId": "main",
@@ -269,13 +268,6 @@ class PermissionTests(HostTestCase):
         self.assertGreater(second["timeoutMs"], 30_000)
         self.assertLess(second["timeoutMs"], 60_000)
 
-    async def test_protocol_3_is_asked_in_its_own_words(self) -> None:
-        self.gateway.decision = "allow-once"
-        await self.start_host(protocol=3)
-        await self.payload(RUN, {"command": ["echo"]})
-        (asked,) = self.gateway.requests("exec.approval.request")
-        self.assertNotIn("commandArgv", asked)
-
     async def test_a_person_allows_for_ever(self) -> None:
         self.gateway.decision = "allow-always"
         await self.start_host()
@@ -284,7 +276,7 @@ class PermissionTests(HostTestCase):
         await self.payload(RUN, {"command": ["echo"]})
         await self.payload(RUN, {"command": ["ls", "/"]})
         await self.denied({"command": ["/bin/sh"]}, "SYSTEM_RUN_DENIED: user denied")
-        self.assertEqual(len(self.gateway.requests("exec.approval.request")), 2)
+        self.assertEqual(len(self.gateway.requests("node.approval.request")), 2)
 
     async def test_always_asks_for_what_is_listed_too(self) -> None:
         self.policy(defaults={"ask": "always"}, agents={"main": {"allowlist": [{"pattern": ECHO}]}})
@@ -292,11 +284,19 @@ class PermissionTests(HostTestCase):
         await self.start_host()
         await self.denied({"command": ["echo"]}, "SYSTEM_RUN_DENIED: user denied")
 
+    async def test_a_denial_that_nobody_made(self) -> None:
+        denied = {"id": "a", "decision": "deny", "terminalReason": "timeout"}
+        self.gateway.methods["node.approval.request"] = lambda connection, frame: connection.answer(
+            frame, denied
+        )
+        await self.start_host()
+        await self.denied({"command": ["echo"]}, "SYSTEM_RUN_DENIED: approval timed out")
+
     async def test_nobody_decides(self) -> None:
         self.gateway.decision = "later"
         await self.start_host()
         await self.gateway.ask(RUN, {"command": ["echo"]}, timeoutMs=300)
-        self.gateway.methods["exec.approval.request"] = lambda connection, frame: connection.answer(
+        self.gateway.methods["node.approval.request"] = lambda connection, frame: connection.answer(
             frame, {"id": "a", "decision": None}
         )
         self.policy(defaults={"askFallback": "full"})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from clawgw.nodes.book import NodeBook
 from clawgw.nodes.events import NodeEvents, Speech
@@ -106,6 +106,11 @@ class World:
     def listing(self, _: Any) -> PairList:
         """See `registry.Devices`."""
         return PairList(pending=[], paired=list(self.paired.values()))
+
+    def remove(self, device_id: str, role: str) -> Deferred[None]:
+        """See `registry.Devices`."""
+        self.paired.pop(device_id, None)
+        return succeed(None)
 
     def send(self, conn_id: str, name: str, payload: Any) -> bool:
         """See `events.SendTo`."""

@@ -17,6 +17,13 @@ from tests.protocol import recorded
 from tests.support.gateway import ROOT, GatewayProcess, scripted_agents
 from tests.support.wire import Client, Refused, device
 
+OF_NODES = {
+    "node.invoke.result", "node.invoke.progress", "node.event", "node.approval.request",
+    "node.pluginTools.update", "node.skills.update", "node.runnerInventory.update",
+    "node.pending.drain", "node.pending.pull", "node.pending.ack", "skills.bins",
+}  # fmt: skip
+"""Every method a node may call."""
+
 
 def key() -> str:
     return str(uuid.uuid4())
@@ -138,13 +145,12 @@ class RoleTests(ProcessTestCase):
 
     def test_neither_may_call_the_others(self) -> None:
         operator, node = self.operator(), self.node()
-        for method in (
-            "node.list", "node.invoke", "node.pair.approve", "node.pair.list", "health",
-            "chat.send", "device.pair.list", "exec.approval.resolve",
-        ):  # fmt: skip
+        methods = set(operator.hello["features"]["methods"])
+        self.assertGreater(methods, OF_NODES | {"exec.approval.request"})
+        for method in methods - OF_NODES - {"connect"}:
             error = self.refused(node.request, method, {})
             self.assertEqual(error["message"], "unauthorized role: node", method)
-        for method in ("node.invoke.result", "node.event", "skills.bins", "node.pending.drain"):
+        for method in OF_NODES:
             error = self.refused(operator.request, method, {})
             self.assertEqual(error["message"], "unauthorized role: operator", method)
 
@@ -178,6 +184,32 @@ class RoleTests(ProcessTestCase):
             )
             self.addCleanup(client.cut)
             self.assertEqual(self.refused(client.request, method, params)["code"], "FORBIDDEN")
+
+
+class RemovedTests(ProcessTestCase):
+    """`node.pair.remove`, and what is left of a device that is an operator too."""
+
+    def test_the_node_goes_and_the_operator_stays(self) -> None:
+        operator, node = self.operator(), self.node("operator")
+        self.approve(operator, node)
+        waiting = operator.post(
+            "node.invoke",
+            {"nodeId": node.node_id, "command": "system.which", "idempotencyKey": "k"},
+        )
+        node.asked("k")
+        removed = operator.request("node.pair.remove", {"nodeId": node.node_id})
+        self.assertEqual(removed, {"nodeId": node.node_id})
+        error = self.refused(operator.result, waiting)
+        self.assertEqual(error["details"]["nodeError"]["code"], "DISCONNECTED")
+        (paired,) = operator.request("device.pair.list")["paired"]
+        self.assertEqual(paired["roles"], ["operator"])
+        self.gateway.kill()
+        self.gateway.start()
+        operator = self.operator()
+        self.assertEqual(operator.request("node.list")["nodes"], [])
+        self.assertEqual(operator.request("node.pair.list"), {"pending": [], "paired": []})
+        error = self.refused(operator.request, "node.pair.remove", {"nodeId": node.node_id})
+        self.assertEqual(error["message"], "unknown nodeId")
 
 
 class LongLivedTests(ProcessTestCase):
@@ -318,3 +350,6 @@ class CommandLineTests(ProcessTestCase):
         self.assertEqual(json.loads(printed), {"bins": {"sh": "/bin/sh"}})
         code, out = self.clawgw("list")
         self.assertIn("Desk", out)
+        self.assertEqual(self.clawgw("remove", "Desk"), (0, "Removed.\n"))
+        self.assertIn("removed", str(node.ending()))
+        self.assertEqual(self.clawgw("list"), (0, "There are no nodes.\n"))

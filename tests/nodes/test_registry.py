@@ -89,6 +89,40 @@ class ListTests(NodeTestCase):
         self.assertEqual(self.world.registry.commands("node-a"), ("camera.snap",))
 
 
+class RemovedTests(NodeTestCase):
+    """`node.pair.remove`."""
+
+    def test_nothing_is_left_of_it(self) -> None:
+        connection = self.world.approved()
+        asked = self.world.registry.remove("node-a")
+        self.successResultOf(_run(asked))
+        self.assertEqual(connection.closed, [(1008, "this node was removed")])
+        self.world.registry.left(connection)
+        self.assertNotIn("node-a", self.world.paired)
+        for world in (self.world, self.again()):
+            self.assertEqual(world.registry.listing(4), [])
+            self.assertEqual(world.pairing.listing().paired, [])
+            self.assertRaises(RequestError, world.registry.live_of, connection.conn_id, "node-a")
+
+    def test_it_has_to_be_approved_again(self) -> None:
+        self.world.approved()
+        self.successResultOf(_run(self.world.registry.remove("node-a")))
+        self.world.connect()
+        self.assertEqual(self.world.registry.commands("node-a"), ())
+        self.assertEqual(self.pending(), [SYSTEM])
+
+    def test_what_it_waits_for_is_over(self) -> None:
+        self.world.connect()
+        self.successResultOf(_run(self.world.registry.remove("node-a")))
+        self.assertEqual(self.pending(), [])
+        (resolved,) = self.world.events.named("node.pair.resolved")
+        self.assertEqual(resolved.decision, "expired")
+
+    def test_a_stranger(self) -> None:
+        refused = self.failureResultOf(_run(self.world.registry.remove("x")), RequestError)
+        self.assertEqual(refused.value.message, "unknown nodeId")
+
+
 class ReplacedTests(NodeTestCase):
     """A node has one connection."""
 

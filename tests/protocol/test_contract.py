@@ -123,7 +123,8 @@ class ContractTests(SynchronousTestCase):
         self.assertEqual(
             {name for name in method_types() if not name.startswith("canvas.")} - compared,
             {"health", "status", "system-presence", "system-event"}
-            | {"exec.approval.list", "exec.approval.waitDecision", "node.runnerInventory.update"},
+            | {"exec.approval.list", "exec.approval.waitDecision", "node.runnerInventory.update"}
+            | {"node.approval.request"},
         )
 
     def compared(self) -> list[tuple[int, str, dict[str, list[Any]], dict[str, list[Any]]]]:

@@ -140,6 +140,30 @@ class LettingIn(RegistryTestCase):
         self.assertNotIn(self.token(), repr(one))
 
 
+class Removing(RegistryTestCase):
+    """A role that is taken away altogether."""
+
+    async def test_one_of_two(self) -> None:
+        kept = await self.pair("read")
+        gone = await self.pair(role="node")
+        await self.devices.remove(self.device.id, "node")
+        for _ in range(2):
+            self.assertTrue(self.counts(kept))
+            self.assertEqual(list(self.devices.grants_of(self.device.id) or ()), ["operator"])
+            self.assertEqual(len(self.devices.listing(lambda _: False).paired), 1)
+            self.restart()
+        self.assertNotEqual(await self.pair(role="node"), gone)
+
+    async def test_the_last_takes_the_device(self) -> None:
+        await self.pair("read")
+        await self.devices.remove(self.device.id, "operator")
+        await self.devices.remove(self.device.id, "operator")
+        for _ in range(2):
+            self.assertIsNone(self.devices.grants_of(self.device.id))
+            self.assertEqual(self.devices.listing(lambda _: False).paired, [])
+            self.restart()
+
+
 class Asking(RegistryTestCase):
     """Devices that wait for an operator."""
 

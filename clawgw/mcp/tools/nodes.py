@@ -19,7 +19,9 @@ RUN = "system.run"
 
 _SHOWN = ("nodeId", "displayName", "platform", "deviceFamily", "connected", "caps", "commands")
 
-NodeId = Annotated[str, Meta(min_length=1, description="The nodeId, as nodes_list shows it.")]
+NodeId = Annotated[
+    str, Meta(min_length=1, description="The nodeId or displayName, as nodes_list shows it.")
+]
 
 
 class Describe(Arguments, frozen=True):
@@ -54,7 +56,8 @@ async def list_nodes(context: Context, _: NoArguments) -> list[Piece]:
 
 async def describe(context: Context, asked: Describe) -> list[Piece]:
     """One node, with everything that is known of it."""
-    return [as_text(await context.gateway.request("node.describe", {"nodeId": asked.node_id}))]
+    node_id = await _meant(context, asked.node_id)
+    return [as_text(await context.gateway.request("node.describe", {"nodeId": node_id}))]
 
 
 async def invoke(context: Context, asked: Invoke) -> list[Piece]:
@@ -67,7 +70,7 @@ async def invoke(context: Context, asked: Invoke) -> list[Piece]:
     answer = await context.gateway.request(
         "node.invoke",
         {
-            "nodeId": asked.node_id,
+            "nodeId": await _meant(context, asked.node_id),
             "command": asked.command,
             "params": params,
             "timeoutMs": int(limit * 1000),
@@ -77,6 +80,24 @@ async def invoke(context: Context, asked: Invoke) -> list[Piece]:
     )
     value, pictures = taken_out(_payload(answer))
     return [as_text({"done": asked.command} if value is None else value), *pictures]
+
+
+async def _meant(context: Context, name: str) -> str:
+    """The id of the node that is called so: people say names, and models repeat them.
+
+    Raises:
+        Failure: several are called so.
+    """
+    if "node.list" not in context.gateway.methods:
+        return name
+    nodes = (await context.gateway.request("node.list", {})).get("nodes", [])
+    if any(node["nodeId"] == name for node in nodes):
+        return name
+    wanted = name.strip().lower()
+    found = [node["nodeId"] for node in nodes if str(node.get("displayName", "")).lower() == wanted]
+    if len(found) > 1:
+        raise Failure(f"Several nodes are called {name!r}; say which by its nodeId.")
+    return found[0] if found else name
 
 
 def _payload(answer: dict[str, Any]) -> Any:

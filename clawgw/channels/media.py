@@ -1,0 +1,144 @@
+"""Files that come with messages and go out with them, and how long they are kept.
+
+What comes in is fetched into `media/inbound` of the state directory when its message is routed, so
+that the agent can be given it, and its path. What goes out is copied to `media/outbound`, because
+the original may be gone when a message is at last delivered. Both are only for the owner to read,
+and removed after `channels.mediaDays`. A file's name there is made by us; the name somebody gave it
+is kept for show only.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from clawgw.channels.adapter import SendRefused
+from clawgw.channels.messages import MediaKind, OutMedia
+
+DAY_SECONDS = 24 * 3600
+
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
+
+
+class MediaStore:
+    """The files of all channels.
+
+    Args:
+        directory: `media` in the state directory.
+        in_thread: runs a blocking function in the thread pool.
+        days: how long files are kept.
+        seconds: the time, in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        in_thread: Callable[..., Deferred[Any]],
+        days: int,
+        seconds: Callable[[], float],
+    ) -> None:
+        self.directory = directory
+        self._inbound = directory / "inbound"
+        self._outbound = directory / "outbound"
+        self._in_thread = in_thread
+        self._days = days
+        self._seconds = seconds
+
+    def inbound(self, seq: int, number: int, name: str, mime_type: str) -> Path:
+        """Where a file that came in is kept; the same whenever it is asked for."""
+        return self._inbound / f"{seq}-{number}{suffix_of(name, mime_type)}"
+
+    async def prepare(self) -> None:
+        """Make the directories."""
+        await self._in_thread(self._make)
+
+    async def keep(self, source: Path, name: str, mime_type: str) -> OutMedia:
+        """Copy a file that is to be sent.
+
+        Raises:
+            SendRefused: it cannot be read.
+        """
+        kept: OutMedia = await self._in_thread(self._copy, source, name, mime_type)
+        return kept
+
+    async def keep_bytes(self, content: bytes, name: str, mime_type: str) -> OutMedia:
+        """Keep a file that is to be sent."""
+        kept: OutMedia = await self._in_thread(self._write, content, name, mime_type)
+        return kept
+
+    def outbound(self, name: str, mime_type: str) -> Path:
+        """A new place for a file that is to be sent."""
+        return self._outbound / f"{uuid.uuid4().hex}{suffix_of(name, mime_type)}"
+
+    async def sweep(self) -> None:
+        """Remove what has been there for long."""
+        await self._in_thread(self._sweep)
+
+    # In a thread
+
+    def _make(self) -> None:
+        for directory in (self.directory, self._inbound, self._outbound):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _copy(self, source: Path, name: str, mime_type: str) -> OutMedia:
+        path = self.outbound(name, mime_type)
+        try:
+            with source.open("rb") as old, _create(path) as new:
+                shutil.copyfileobj(old, new)
+                new.flush()
+                os.fsync(new.fileno())
+        except OSError as problem:
+            path.unlink(missing_ok=True)
+            raise SendRefused(f"cannot read {name}: {problem.strerror}") from None
+        return media_of(path, name, mime_type)
+
+    def _write(self, content: bytes, name: str, mime_type: str) -> OutMedia:
+        path = self.outbound(name, mime_type)
+        with _create(path) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        return media_of(path, name, mime_type)
+
+    def _sweep(self) -> None:
+        oldest = self._seconds() - self._days * DAY_SECONDS
+        for directory in (self._inbound, self._outbound):
+            for entry in os.scandir(directory):
+                if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < oldest:
+                    os.unlink(entry.path)
+
+
+def media_of(path: Path, name: str, mime_type: str) -> OutMedia:
+    """A file to send, by what it is."""
+    return OutMedia(path=str(path), kind=kind_of(mime_type), mime_type=mime_type, name=name)
+
+
+def kind_of(mime_type: str) -> MediaKind:
+    """What a file is, by its type."""
+    if mime_type == "image/svg+xml":  # nobody shows these
+        return "file"
+    heads: dict[str, MediaKind] = {"image": "image", "audio": "audio", "video": "video"}
+    return heads.get(mime_type.partition("/")[0], "file")
+
+
+def type_of(name: str) -> str:
+    """The type of a file, by its name."""
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def suffix_of(name: str, mime_type: str) -> str:
+    """The end of a file's name, for programs that go by it."""
+    found = _SUFFIX.search(name)
+    return found.group().lower() if found else mimetypes.guess_extension(mime_type) or ""
+
+
+def _create(path: Path) -> Any:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")

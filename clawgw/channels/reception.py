@@ -1,0 +1,330 @@
+"""Reception: what becomes of a message that was stored.
+
+The policy of its account decides (`channels.policy`): it is answered, kept for later, dropped, or
+its writer, a stranger, is told a code. What is answered is a command to the Gateway or a message to
+the agent of its session. Marking the message and queueing what follows from it (a run, a reply) are
+one transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from clawgw.agents.prompts import File, Prompt
+from clawgw.agents.runs import Admitted, RunManager
+from clawgw.channels.account import Account
+from clawgw.channels.adapter import SendLater, SendRefused, Unsupported
+from clawgw.channels.answers import ReplyTo
+from clawgw.channels.commands import HELP, Command, command_in
+from clawgw.channels.envelope import context_of, plain, text_of, who
+from clawgw.channels.media import MediaStore
+from clawgw.channels.messages import Inbound, Media, Outbound, Target
+from clawgw.channels.outbox import put
+from clawgw.channels.policy import Verdict, judge, may_decide
+from clawgw.channels.routing import Routes
+from clawgw.channels.senders import SenderBook
+from clawgw.sessions.keys import SessionName
+from clawgw.store import channels as channel_table
+from clawgw.store import inbox as table
+from clawgw.store import sessions as session_table
+from clawgw.store.channels import SenderRow
+from clawgw.store.database import Connection, Database
+from clawgw.store.inbox import InboxRow
+
+FETCHES = 4
+FETCH_TRIES = 4
+FETCH_PAUSE = 2.0
+FETCH_SECONDS = 120.0
+MEGABYTE = 1024 * 1024
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Inbound).decode
+
+
+class Commands(NamedTuple):
+    """What commands do beyond this package.
+
+    Attributes:
+        reset: begins a session anew.
+        status: says in a few lines what goes on in a session.
+        approve: decides a question; returns what to say.
+    """
+
+    reset: Callable[[SessionName], Awaitable[Any]]
+    status: Callable[[SessionName], str]
+    approve: Callable[[Account, Inbound, tuple[str, ...]], Awaitable[str]]
+
+
+class Reception:
+    """Decides about messages; the `Incoming` of the inbox.
+
+    Args:
+        reactor: for pauses.
+        accounts: the account of a row, None where there is none any more.
+        routes: which session a message belongs to.
+        stranger_asked: told of a stranger who was given a code.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        database: Database,
+        accounts: Callable[[str, str], Account | None],
+        routes: Routes,
+        senders: SenderBook,
+        runs: RunManager,
+        media: MediaStore,
+        commands: Commands,
+        stranger_asked: Callable[[SenderRow], None],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._reactor = reactor
+        self._database = database
+        self._accounts = accounts
+        self.routes = routes
+        self._senders = senders
+        self._runs = runs
+        self._media = media
+        self._commands = commands
+        self._stranger_asked = stranger_asked
+        self._now_ms = now_ms
+        self._fetches = DeferredSemaphore(FETCHES)
+
+    # Files
+
+    def needs_time(self, row: InboxRow, message: Inbound) -> bool:
+        """Whether files have to be fetched: those of messages that are answered."""
+        if not any(not media.path and not media.problem for media in message.media):
+            return False
+        account = self._accounts(row.channel, row.account)
+        return account is not None and self._judge(account, message).act == "answer"
+
+    async def prepare(self, row: InboxRow, message: Inbound) -> Inbound:
+        """Fetch the files of a message."""
+        account = self._accounts(row.channel, row.account)
+        if account is None:
+            return message
+        files = [
+            await self._fetches.run(_deferred(self._fetch), account, row, number, media)
+            for number, media in enumerate(message.media)
+        ]
+        return replace(message, media=tuple(files))
+
+    async def _fetch(self, account: Account, row: InboxRow, number: int, media: Media) -> Media:
+        path = self._media.inbound(row.seq, number, media.name, media.mime_type)
+        most = account.settings.media_max_mb * MEGABYTE
+        if media.size > most:
+            return replace(media, problem=f"larger than {account.settings.media_max_mb} MB")
+        problem = "it could not be fetched"
+        for attempt in range(FETCH_TRIES):
+            try:
+                return await self._fetch_once(account, media, path, most)
+            except (SendRefused, Unsupported) as trouble:
+                return replace(media, problem=str(trouble))
+            except SendLater as trouble:
+                problem = str(trouble)
+                pause = trouble.retry_after or FETCH_PAUSE * 2**attempt
+            except TimeoutError:
+                problem, pause = "it did not come in time", FETCH_PAUSE
+            except Exception as trouble:  # noqa: BLE001 - the message has to go on without it
+                self.log.failure("{channel}: while fetching a file", channel=account.channel)
+                return replace(media, problem=f"fetching failed: {type(trouble).__name__}")
+            if attempt + 1 < FETCH_TRIES:
+                await deferLater(self._reactor, min(pause, 30.0))
+        return replace(media, problem=problem)
+
+    async def _fetch_once(self, account: Account, media: Media, path: Path, most: int) -> Media:
+        work = Deferred.fromCoroutine(account.adapter.fetch(media, path, most))
+        work.addTimeout(FETCH_SECONDS, self._reactor)
+        fetched = await work
+        return replace(fetched, path=str(path))
+
+    # Deciding
+
+    def route(self, row: InboxRow, message: Inbound) -> Awaitable[None]:
+        """Write what becomes of a message; see `Incoming.route`."""
+        account = self._accounts(row.channel, row.account)
+        if account is None:
+            return self._settle(row, "dropped", "its account is gone")
+        verdict = self._judge(account, message)
+        if verdict.act == "hear":
+            return self._settle(row, "heard", verdict.why)
+        if verdict.act == "pair":
+            return self._pair(account, row, message)
+        if verdict.act == "drop":
+            self.log.info(
+                "{channel} ({account}): a message was not answered: {why}",
+                channel=row.channel, account=row.account, why=verdict.why,
+            )  # fmt: skip
+            return self._settle(row, "dropped", verdict.why)
+        command = command_in(message.text)
+        if command is not None:
+            return self._obey(account, row, message, command)
+        return self._ask_agent(account, row, message, verdict)
+
+    def _judge(self, account: Account, message: Inbound) -> Verdict:
+        return judge(message, account.policy, self._senders.approved(*account.id))
+
+    def _settle(self, row: InboxRow, state: str, why: str = "") -> Awaitable[None]:
+        return self._database.write(table.settle, row.seq, state, why)
+
+    # The agent
+
+    def _ask_agent(
+        self, account: Account, row: InboxRow, message: Inbound, verdict: Verdict
+    ) -> Awaitable[None]:
+        name = self.routes.session(row.channel, row.account, message)
+        target = _target(row, message)
+        delivery = _encode(ReplyTo(target=target, message_id=_quoted(account, message)))
+        run_id = run_id_of(row)
+        label = account.provider.label
+        limit = account.settings.history_limit if message.chat.kind != "direct" else 0
+
+        def change(connection: Connection) -> Admitted | None:
+            if not table.is_waiting(connection, row.seq):
+                return None
+            heard = table.take_heard(connection, row.channel, row.account, row.chat, limit)
+            context = context_of(label, message, [_decode(one) for one in heard],
+                                 verdict.system_prompt)  # fmt: skip
+            prompt = Prompt(text_of(message), files=_files(message), context=context)
+            admitted = self._runs.admit(connection, name, name.key, prompt, run_id, delivery)
+            table.settle(connection, row.seq, "routed", run_id=run_id)
+            session_table.set_route(connection, name.key, row.channel, _encode(target))
+            return admitted
+
+        return self._admit(account, message, self._database.write(change))
+
+    async def _admit(
+        self, account: Account, message: Inbound, written: Deferred[Admitted | None]
+    ) -> None:
+        admitted = await written
+        if admitted is None:
+            return
+        self._runs.admitted(admitted)
+        seen = Deferred.fromCoroutine(account.adapter.seen(message))
+        seen.addErrback(
+            lambda failure: self.log.info(
+                "{channel}: no read receipt: {why}",
+                channel=account.channel,
+                why=failure.getErrorMessage(),
+            )  # fmt: skip
+        )
+
+    # Strangers
+
+    async def _pair(self, account: Account, row: InboxRow, message: Inbound) -> None:
+        stranger = SenderRow(
+            row.channel, row.account, message.sender.id, plain(who(message)), message.chat.id,
+            None, self._now_ms(),
+        )  # fmt: skip
+        asked = self._senders.ask(stranger)
+        if asked is None:
+            await self._settle(row, "paired", "has a code, or too many wait")
+            return
+        text = (
+            "I do not know you yet. Give my operator this code, then write again:\n\n"
+            f"{asked.code}\n\n"
+            f"They let you in with: clawgw pairing approve {row.channel} {asked.code}"
+        )
+
+        def change(connection: Connection) -> None:
+            channel_table.put_sender(connection, asked)
+
+        await self._reply(account, row, message, text, "paired", change)
+        self.log.info(
+            "{channel} ({account}): {name} (id {sender}) asks to be let in",
+            channel=row.channel, account=row.account, name=asked.name, sender=asked.sender,
+        )  # fmt: skip
+        self._stranger_asked(asked)
+
+    # Commands
+
+    async def _obey(
+        self, account: Account, row: InboxRow, message: Inbound, command: Command
+    ) -> None:
+        name = self.routes.session(row.channel, row.account, message)
+        known = may_decide(message.sender, account.policy, self._senders.approved(*account.id))
+        if command.name in ("new", "stop") and not known:
+            text = "Only somebody my operator has listed can do that."
+        elif command.name == "new":
+            await self._commands.reset(name)
+            text = "A new conversation. What is it about?"
+        elif command.name == "stop":
+            stopped = await self._runs.abort(name.key, None, "user")
+            text = "Stopped." if stopped else "I was not doing anything."
+        elif command.name == "status":
+            text = self._commands.status(name)
+        elif command.name == "whoami":
+            text = f"Your id on {account.provider.label} is {message.sender.id}"
+        elif command.name == "approve":
+            text = await self._commands.approve(account, message, command.words)
+        else:
+            text = HELP
+        await self._reply(account, row, message, text, "routed")
+
+    async def _reply(
+        self,
+        account: Account,
+        row: InboxRow,
+        message: Inbound,
+        text: str,
+        state: str,
+        also: Callable[[Connection], None] | None = None,
+    ) -> None:
+        """Settle a message with a reply of our own."""
+        target = _target(row, message)
+
+        def change(connection: Connection) -> int | None:
+            if not table.is_waiting(connection, row.seq):
+                return None
+            if also is not None:
+                also(connection)
+            table.settle(connection, row.seq, state)
+            reply = Outbound(text=text, reply_to=_quoted(account, message))
+            return put(connection, f"reply:{run_id_of(row)}", target, reply, self._now_ms())
+
+        seq = await self._database.write(change)
+        if seq is not None:
+            account.courier.take(seq, target.chat)
+
+
+def run_id_of(row: InboxRow) -> str:
+    """The id of the run that answers a message; the same whenever it is routed."""
+    text = f"{row.channel}\x00{row.account}\x00{row.message_id}"
+    return f"in-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def _target(row: InboxRow, message: Inbound) -> Target:
+    return Target(
+        channel=row.channel, account=row.account, chat=message.chat.id, thread=message.chat.thread
+    )
+
+
+def _quoted(account: Account, message: Inbound) -> str | None:
+    """The message an answer quotes."""
+    if account.settings.reply_to_mode == "off":
+        return None
+    return message.reply_id or message.message_id
+
+
+def _files(message: Inbound) -> tuple[File, ...]:
+    return tuple(
+        File(name=media.name or Path(media.path).name, mime_type=media.mime_type, path=media.path)
+        for media in message.media
+        if media.path
+    )
+
+
+def _deferred(function: Callable[..., Any]) -> Callable[..., Deferred[Any]]:
+    return lambda *args: Deferred.fromCoroutine(function(*args))

@@ -1,0 +1,560 @@
+"""The Signal adapter: one account, through `signal-cli` and its JSON-RPC.
+
+Either `signal-cli -a ACCOUNT jsonRpc` is a child of ours, or a daemon of the operator's is spoken
+to over a socket. `signal-cli` acknowledges a message to Signal's server before it tells it to us.
+With a child nothing is lost by that when the Gateway is killed, see `spool`. With a daemon, what it
+has written to a connection that breaks is gone: it keeps no copy and cannot be asked again.
+
+`send` takes no id of ours. With a child, the file it writes to tells afterwards how a send ended,
+so that `find` knows, unless the child itself was killed in the middle of it. A daemon cannot be
+asked.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.python.failure import Failure
+
+from clawgw.channels.adapter import (
+    Adapter,
+    Capabilities,
+    Fatal,
+    Fault,
+    Host,
+    LoggedOut,
+    LoginProblem,
+    LoginStep,
+    SendError,
+    SendLater,
+    SendUnknown,
+    Unsupported,
+)
+from clawgw.channels.child import Address, RpcLink, open_link, parse_address
+from clawgw.channels.chunks import Format
+from clawgw.channels.intake import Intake
+from clawgw.channels.messages import Inbound, Media, Part, Target
+from clawgw.channels.settings import entries
+from clawgw.channels.signal import sending
+from clawgw.channels.signal.answers import Answers, timestamp_in
+from clawgw.channels.signal.envelope import Own, Wanted, inbound
+from clawgw.channels.signal.files import Files
+from clawgw.channels.signal.login import Login
+from clawgw.channels.signal.settings import SignalAccount
+from clawgw.channels.signal.spool import Spool, SpooledProcess
+from clawgw.jsonrpc import METHOD_NOT_FOUND, ProcessGone, RpcError, RpcTimeout
+
+ASK_SECONDS = 30.0
+SEND_SECONDS = 120.0
+BUSY_SECONDS = 5.0
+CONNECT_SECONDS = 10.0
+SPOOL_LIMIT = 64 * 1024 * 1024
+REMEMBERED_TEXTS = 500
+QUOTED_LENGTH = 200
+TEXT_LIMIT = 4000
+MAX_FILE = 16 * 1024 * 1024
+
+_CHILD = Capabilities(
+    format=Format.SIGNAL,
+    text_limit=TEXT_LIMIT,
+    caption_limit=TEXT_LIMIT,
+    finds=True,
+    typing_seconds=10.0,
+    max_media_bytes=MAX_FILE,
+    needs_connection=True,
+    login=True,
+)
+_DAEMON = replace(_CHILD, finds=False)
+
+_NOT_LINKED = "run `clawgw channels login signal` and scan the code"
+
+
+class SignalAdapter(Adapter[SignalAccount]):
+    """One account at Signal."""
+
+    channel = "signal"
+    capabilities = _CHILD
+
+    def __init__(self, account: str, settings: SignalAccount, host: Host) -> None:
+        super().__init__(account, settings, host)
+        if settings.socket is not None:
+            self.capabilities = _DAEMON
+        self._name = f"signal ({account})"
+        self._spool = Spool(host.reactor, host.directory / "spool", host.in_thread)
+        self._files = Files(settings.words, host.environ, host.in_thread)
+        self._answers = Answers()
+        self._link: RpcLink | None = None
+        self._common: dict[str, Any] = {}
+        self._own = Own(settings.account or "")
+        self._wanted = Wanted(
+            attachments=not settings.ignore_attachments,
+            stories=not settings.ignore_stories,
+            reactions=settings.reaction_notifications,
+            reaction_senders=entries(settings.reaction_allowlist),
+        )
+        self._texts: OrderedDict[str, str] = OrderedDict()
+        self._uploads = DeferredLock()
+        self._login: Login | None = None
+        self._child: SpooledProcess | None = None
+        self._intake = Intake(host.received, lambda _: None)
+        self._position: Callable[[], dict[str, str] | None] = lambda: None
+
+    # A connection's life
+
+    async def run(self) -> None:
+        """See `Adapter.run`."""
+        if self._login is not None and self._login.under_way:
+            raise Fault("waiting for the login to be completed", retry_after=BUSY_SECONDS)
+        if self.settings.socket is None:
+            await self._run_child()
+        else:
+            await self._run_daemon(self._address(self.settings.socket))
+
+    async def _run_child(self) -> None:
+        number = await self._number()
+        cursor = await self.host.cursor()
+        self._own = Own(number, cursor.get("uuid"))
+        self._answers.recall(cursor.get("answers"), cursor.get("lost"))
+        await self._read_what_is_left(cursor.get("spool", ""))
+        child = await self._start_child(number)
+        try:
+            try:
+                await self._greet(child)
+            except ProcessGone as problem:
+                raise await self._why_not(number, str(problem)) from None
+            await self._serve(child)
+        finally:
+            self._link = self._child = None
+            await child.stop()
+            if self._answers.ended(orderly=child.exit_code == 0):
+                await self.host.remember(self._answers.to_remember())
+
+    async def _start_child(self, number: str) -> SpooledProcess:
+        path, descriptor = await self._spool.new()
+        child = SpooledProcess(
+            self.host.reactor, self._name, self.host.in_thread, path, descriptor,
+            on_request=_nothing, on_notification=self._heard,
+        )  # fmt: skip
+        words = [*self.settings.words, "-a", number, "jsonRpc"]
+        if self.settings.ignore_attachments:
+            words.append("--ignore-attachments")
+        if self.settings.ignore_stories:
+            words.append("--ignore-stories")
+        self._intake = Intake(self.host.received, lambda on: _hold(child, on))
+        try:
+            child.start(words, env=self.host.environ)
+        except ProcessGone as problem:
+            child.close()
+            await self._spool.remove(path)
+            raise Fatal(f"{problem}: install signal-cli, or set channels.signal.cliPath") from None
+        self._child = child
+        self._position = lambda: {"spool": f"{path.name}:{child.position}"}
+        return child
+
+    async def _run_daemon(self, address: Address) -> None:
+        self._intake = Intake(self.host.received, lambda on: _hold(link, on))
+        self._position = lambda: None
+        try:
+            link = await self._open(address, self._heard)
+        except ProcessGone as problem:
+            raise Fault(str(problem)) from None
+        try:
+            try:
+                await self._choose_account(link)
+                await self._greet(link)
+                if self.settings.receive_mode == "manual":
+                    await link.request("subscribeReceive", self._common, timeout=ASK_SECONDS)
+            except (ProcessGone, RpcError, RpcTimeout) as problem:
+                raise Fault(f"the daemon of signal-cli: {problem}") from None
+            await self._serve(link)
+        finally:
+            self._link = None
+            await link.stop()
+            self._answers.ended(orderly=False)
+
+    async def _greet(self, link: RpcLink) -> None:
+        """Wait until it is up, and learn who we are.
+
+        Raises:
+            ProcessGone: it has ended.
+            Fault
+        """
+        seconds = self.settings.startup_timeout_ms / 1000
+        try:
+            version = await link.request("version", {}, timeout=seconds)
+        except RpcTimeout:
+            raise Fault(f"signal-cli did not start within {seconds:g} s") from None
+        except RpcError as problem:
+            raise Fault(f"signal-cli says: {problem}") from None
+        try:
+            groups = await link.request("listGroups", self._common, timeout=ASK_SECONDS)
+        except (RpcError, RpcTimeout):
+            groups = None
+        uuid = _own_uuid(groups, self._own.number)
+        if uuid is not None and uuid != self._own.uuid:
+            self._own = Own(self._own.number, uuid)
+            await self.host.remember({"uuid": uuid})
+        self._link = link
+        self.host.connected(
+            name=self._own.number,
+            id=self._own.uuid or self._own.number,
+            mode="socket" if self.settings.socket else "child",
+            version=_version(version),
+        )
+
+    async def _serve(self, link: RpcLink) -> None:
+        """Store what is heard until the link has ended."""
+        ended = link.ended
+
+        def finish(reason: str) -> str:
+            self._intake.finish()
+            return reason
+
+        ended.addCallback(finish)
+        await self._intake.run()
+        reason = await ended
+        if self._link is not None:  # else it was us who ended it
+            raise Fault(f"signal-cli: {reason}")
+
+    def _renew(self) -> None:
+        """Let the child end when its file has become too large; `run` is called again."""
+        child = self._child
+        if child is not None and child.position > SPOOL_LIMIT and self._answers.all_given:
+            self._link = self._child = None
+            child.stop()
+
+    # Receiving
+
+    def _heard(self, method: str, params: dict[str, Any]) -> None:
+        if method == "receive":
+            self._intake.put(self._inbound(params), self._position())
+            self._renew()
+
+    def _inbound(self, params: dict[str, Any]) -> Inbound | None:
+        if "envelope" not in params and isinstance(params.get("result"), dict):
+            params = params["result"]  # of a subscription
+        if params.get("account", self._own.number) != self._own.number:
+            return None
+        try:
+            message = inbound(params, self._own, self._wanted)
+        except ValueError as problem:
+            self.host.log.warn("{why}", why=str(problem))
+            return None
+        if message is not None:
+            self._texts[message.reply_id or message.message_id] = message.text[:QUOTED_LENGTH]
+            if len(self._texts) > REMEMBERED_TEXTS:
+                self._texts.popitem(last=False)
+        return message
+
+    async def _read_what_is_left(self, cursor: str) -> None:
+        """Store what earlier children wrote, as far as that has not been done."""
+        stored_in, _, stored_to = cursor.rpartition(":")
+        for path in await self._spool.left():
+            await self._spool.complete(path)
+            stored = int(stored_to) if path.name == stored_in else 0
+            position, over = 0, False
+            while not over:
+                lines, over = await self._spool.lines(path, position)
+                messages = []
+                for line, end in lines:
+                    position = end
+                    params = self._answers.read(line)
+                    message = None if params is None or end <= stored else self._inbound(params)
+                    if message is not None:
+                        messages.append(message)
+                await self.host.received(messages, {"spool": f"{path.name}:{position}"})
+            await self.host.remember({"spool": None, **self._answers.to_remember()})
+            await self._spool.remove(path)
+
+    # Sending
+
+    async def send(self, target: Target, part: Part) -> str:
+        """See `Adapter.send`."""
+        quoted = self._texts.get(part.reply_to or "", "")
+        params = {**sending.params_of(target.chat, part, quoted), **self._common}
+        if part.media is None:
+            return await self._send(part.key, params)
+        await self._uploads.acquire()  # a file is in memory while it is sent: one at a time
+        try:
+            params["attachment"] = [await self.host.in_thread(sending.data_uri, part.media)]
+            return await self._send(part.key, params)
+        finally:
+            self._uploads.release()
+
+    async def _send(self, key: str, params: dict[str, Any]) -> str:
+        link = self._link
+        if link is None or not link.running:
+            raise SendLater("signal-cli is not running")
+        if self._answers.is_under_way(key):
+            raise SendLater("it is still being sent", BUSY_SECONDS)
+        self._answers.asked(key)
+        waiting: Deferred[Any] = Deferred()
+
+        def settled(result: Any) -> None:
+            if not isinstance(result, Failure):
+                self._answers.answered(key, timestamp_in(result))
+            elif result.check(RpcError):
+                self._answers.answered(key, None)
+            self._renew()
+            if not waiting.called:
+                waiting.callback(result)
+
+        link.request("send", params, key=key).addBoth(settled)
+        waiting.addTimeout(SEND_SECONDS, self.host.reactor)
+        try:
+            return sending.sent_id(self._own.number, await waiting)
+        except RpcError as problem:
+            raise self._failure(problem) from None
+        except ProcessGone as problem:
+            raise SendUnknown(f"signal-cli ended while it was sending: {problem}") from None
+        except TimeoutError:
+            raise SendUnknown("signal-cli did not answer in time") from None
+
+    def _failure(self, problem: RpcError) -> SendError:
+        challenge = sending.challenge_in(problem)
+        if challenge is not None:
+            self.host.warn(
+                "Signal wants to be shown that a person is behind this account. Get a captcha at "
+                "https://signalcaptchas.org/challenge/generate.html and run: signal-cli "
+                f"submitRateLimitChallenge --challenge {challenge} --captcha CAPTCHA"
+            )
+        return sending.failure_of(problem)
+
+    async def find(self, target: Target, part: Part) -> str | None:
+        """See `Adapter.find`."""
+        if self._link is None:
+            raise SendLater("signal-cli is not running")
+        if self._answers.is_under_way(part.key):
+            raise SendLater("it is still being sent", BUSY_SECONDS)
+        if self._answers.is_lost(part.key):
+            raise Unsupported("signal-cli was killed while it was sending this")
+        timestamp = self._answers.timestamp_of(part.key)
+        return None if timestamp is None else f"{self._own.number}:{timestamp}"
+
+    def address(self, text: str) -> tuple[str, str | None]:
+        """See `Adapter.address`."""
+        return sending.address(text), None
+
+    async def typing(self, target: Target) -> None:
+        """See `Adapter.typing`."""
+        await self._best_effort("sendTyping", sending.recipient(target.chat))
+
+    async def seen(self, message: Inbound) -> None:
+        """See `Adapter.seen`."""
+        named = sending.message_name(message.reply_id or message.message_id)
+        if not self.settings.send_read_receipts or message.own or named is None:
+            return
+        receipt = {"recipient": named[0], "targetTimestamp": [message.sent_at], "type": "read"}
+        await self._best_effort("sendReceipt", receipt)
+
+    async def _best_effort(self, method: str, params: dict[str, Any]) -> None:
+        try:
+            await self._ask(method, params)
+        except RpcError as problem:
+            raise sending.failure_of(problem) from None
+        except Fault as problem:
+            raise SendLater(str(problem)) from None
+
+    async def fetch(self, media: Media, path: Any, max_bytes: int) -> Media:
+        """See `Adapter.fetch`."""
+        return await self._files.fetch(media, path, max_bytes, self._ask)
+
+    async def _ask(self, method: str, params: dict[str, Any]) -> Any:
+        """Ask the running signal-cli.
+
+        Raises:
+            RpcError, Fault
+        """
+        if self._link is None:
+            raise Fault("signal-cli is not running")
+        try:
+            return await self._link.request(method, {**params, **self._common}, timeout=ASK_SECONDS)
+        except (ProcessGone, RpcTimeout) as problem:
+            raise Fault(f"signal-cli: {problem}") from None
+
+    # Accounts
+
+    async def probe(self) -> dict[str, Any]:
+        """See `Adapter.probe`."""
+        try:
+            version = await self._ask("version", {})
+            groups = await self._ask("listGroups", {})
+        except RpcError as problem:
+            raise Fault(f"signal-cli says: {problem}") from None
+        return {
+            "number": self._own.number,
+            "uuid": self._own.uuid,
+            "version": _version(version),
+            "groups": len(groups) if isinstance(groups, list) else 0,
+        }
+
+    async def login_start(self, *, force: bool, phone: str | None = None) -> LoginStep:
+        """See `Adapter.login_start`."""
+        if self._link is not None:
+            if force:
+                raise LoginProblem(
+                    f"{self._own.number} is linked: log out first, with `clawgw channels logout`"
+                )
+            return LoginStep(message=f"{self._own.number} is linked.", connected=True)
+        if self._login is not None:
+            self._login.stop()
+        self._login = Login(self.host.reactor, self._open_for_all, self._linked)
+        return await self._login.start()
+
+    async def login_wait(self, seconds: float, shown_qr: str | None = None) -> LoginStep:
+        """See `Adapter.login_wait`."""
+        if self._login is None:
+            raise LoginProblem("no login is under way; begin one first")
+        return await self._login.wait(seconds, shown_qr)
+
+    async def logout(self) -> bool:
+        """See `Adapter.logout`: removes what `signal-cli` has of an account that we linked."""
+        number = (await self.host.cursor()).get("linked")
+        if number is None:
+            raise Unsupported(
+                "this account was not linked by the Gateway: remove the device on the phone "
+                "(Settings, Linked devices), then run `signal-cli deleteLocalAccountData`"
+            )
+        if self._link is not None:
+            link, self._link = self._link, None
+            await link.stop()
+        await self._once("deleteLocalAccountData", {"account": number, "ignoreRegistered": True})
+        await self.host.remember({"linked": None})
+        return True
+
+    async def _linked(self, number: str) -> None:
+        await self.host.remember({"linked": number})
+        if self.settings.account not in (None, number):
+            raise LoginProblem(
+                f"{number} was linked, but channels.signal.account is {self.settings.account}"
+            )
+
+    async def _number(self) -> str:
+        """Which account this is.
+
+        Raises:
+            LoggedOut: there is none.
+        """
+        number = self.settings.account or (await self.host.cursor()).get("linked")
+        if number is not None:
+            return number
+        numbers = await self._numbers()
+        if not numbers:
+            raise LoggedOut(f"no account is linked: {_NOT_LINKED}")
+        if len(numbers) > 1:
+            raise Fatal("signal-cli has several accounts: set channels.signal.account to one")
+        return numbers[0]
+
+    async def _why_not(self, number: str, reason: str) -> Fault:
+        """Why a child ended before it was up."""
+        if number not in await self._numbers():
+            return LoggedOut(f"{number} is not linked: {_NOT_LINKED}")
+        return Fault(f"signal-cli: {reason}")
+
+    async def _choose_account(self, link: RpcLink) -> None:
+        """Find out whether a daemon is for one account or for all, and name ours.
+
+        Raises:
+            Fault, ProcessGone, RpcTimeout
+        """
+        self._common = {}
+        try:
+            listed = _numbers(await link.request("listAccounts", {}, timeout=ASK_SECONDS))
+        except RpcError as problem:
+            if problem.code != METHOD_NOT_FOUND:
+                raise
+            if self.settings.account is None:
+                raise Fatal(
+                    "the daemon does not tell its number: set channels.signal.account"
+                ) from None
+            return
+        number = self.settings.account or (listed[0] if len(listed) == 1 else None)
+        if number is None and listed:
+            raise Fatal("the daemon has several accounts: set channels.signal.account to one")
+        if number is None or number not in listed:
+            raise LoggedOut(f"{number or 'no account'} is not linked: {_NOT_LINKED}")
+        self._own = Own(number)
+        self._common = {"account": number}
+
+    async def _numbers(self) -> list[str]:
+        return _numbers(await self._once("listAccounts", {}))
+
+    async def _once(self, method: str, params: dict[str, Any]) -> Any:
+        """Ask a signal-cli that is started for this, for no account in particular.
+
+        Raises:
+            Fault
+        """
+        try:
+            link = await self._open_for_all()
+        except ProcessGone as problem:
+            raise Fatal(f"{problem}: install signal-cli, or set channels.signal.cliPath") from None
+        seconds = self.settings.startup_timeout_ms / 1000
+        try:
+            return await link.request(method, params, timeout=seconds)
+        except (ProcessGone, RpcTimeout, RpcError) as problem:
+            raise Fault(f"signal-cli: {problem}") from None
+        finally:
+            await link.stop()
+
+    async def _open_for_all(self) -> RpcLink:
+        """A signal-cli that receives nothing.
+
+        Raises:
+            ProcessGone
+        """
+        if self.settings.socket is not None:
+            return await self._open(self._address(self.settings.socket), _ignore)
+        words = [*self.settings.words, "jsonRpc", "--receive-mode", "manual"]
+        return await self._open(words, _ignore)
+
+    async def _open(self, where: Any, heard: Any) -> RpcLink:
+        return await open_link(
+            self.host.reactor, where, name=self._name, env=self.host.environ,
+            on_request=_nothing, on_notification=heard, connect_timeout=CONNECT_SECONDS,
+        )  # fmt: skip
+
+    def _address(self, text: str) -> Address:
+        try:
+            return parse_address(text)
+        except ValueError as problem:
+            raise Fatal(f"channels.signal.socket: {problem}") from None
+
+
+def _nothing(method: str, params: dict[str, Any]) -> None:
+    """signal-cli asks nothing."""
+    raise RpcError(METHOD_NOT_FOUND, "nothing can be asked here")
+
+
+def _ignore(method: str, params: dict[str, Any]) -> None:
+    """What is not for us."""
+
+
+def _hold(link: RpcLink, on: bool) -> None:
+    (link.pause if on else link.resume)()
+
+
+def _numbers(accounts: Any) -> list[str]:
+    listed = accounts if isinstance(accounts, list) else []
+    found = [one.get("number") for one in listed if isinstance(one, dict)]
+    return [number for number in found if isinstance(number, str)]
+
+
+def _version(answer: Any) -> str:
+    version = answer.get("version") if isinstance(answer, dict) else None
+    return str(version or "unknown")[:40]
+
+
+def _own_uuid(groups: Any, number: str) -> str | None:
+    """Our UUID, where we are among the members of a group."""
+    for group in groups if isinstance(groups, list) else ():
+        members = group.get("members") if isinstance(group, dict) else None
+        for member in members if isinstance(members, list) else ():
+            if isinstance(member, dict) and member.get("number") == number:
+                uuid = member.get("uuid")
+                return uuid if isinstance(uuid, str) else None
+    return None

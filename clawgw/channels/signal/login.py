@@ -1,0 +1,140 @@
+"""Linking an account: `signal-cli` becomes one more device of somebody's phone.
+
+`startLink` gives an address that is shown as a QR code; `finishLink` waits until it has been
+scanned in Signal (Settings, Linked devices). An address is good for about a minute; when it runs
+out another one is asked for, a few times. Only a `signal-cli` that runs for no account in
+particular can do this, so it is one of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from clawgw.channels.adapter import LoginProblem, LoginStep
+from clawgw.channels.child import RpcLink
+from clawgw.channels.signal.sending import USER_ERROR
+from clawgw.jsonrpc import ProcessGone, RpcError, RpcTimeout
+
+DEVICE_NAME = "clawgw"
+START_SECONDS = 60.0
+SCAN_SECONDS = 300.0
+MOST_CODES = 6
+
+SCAN = "Scan this code in Signal on your phone: Settings, Linked devices, Link new device."
+
+
+class Login:
+    """One attempt to link an account.
+
+    Args:
+        reactor: for time limits.
+        open_link: starts a `signal-cli` for no account in particular.
+        linked: told the number before the login is reported as done.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        open_link: Callable[[], Awaitable[RpcLink]],
+        linked: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._reactor = reactor
+        self._open_link = open_link
+        self._linked = linked
+        self._address: str | None = None
+        self._number: str | None = None
+        self._problem: str | None = None
+        self._watchers: list[Deferred[None]] = []
+        self._life: Deferred[None] | None = None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether somebody may still scan a code."""
+        return self._life is not None and not self._life.called
+
+    async def start(self) -> LoginStep:
+        """Begin; returns the first code.
+
+        Raises:
+            LoginProblem
+        """
+        self._life = Deferred.fromCoroutine(self._run())
+        return await self.wait(START_SECONDS, None)
+
+    async def wait(self, seconds: float, shown: str | None) -> LoginStep:
+        """How it is going, as soon as there is something other than the code that is shown.
+
+        Raises:
+            LoginProblem
+        """
+        if self.under_way and self._address == shown:
+            change: Deferred[None] = Deferred()
+            self._watchers.append(change)
+            timer = self._reactor.callLater(seconds, self._tell, change)
+            await change
+            if timer.active():
+                timer.cancel()
+        if self._problem is not None:
+            raise LoginProblem(self._problem)
+        if self._number is not None:
+            return LoginStep(message=f"{self._number} is linked.", connected=True)
+        if self._address is None:
+            raise LoginProblem("signal-cli gave no code in time")
+        return LoginStep(message=SCAN, qr=self._address)
+
+    def stop(self) -> None:
+        """Give up."""
+        if self._life is not None:
+            self._life.addErrback(lambda failure: failure.trap(CancelledError) and None)
+            self._life.cancel()
+
+    def _tell(self, *watchers: Deferred[None]) -> None:
+        for watcher in watchers or tuple(self._watchers):
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+                watcher.callback(None)
+
+    async def _run(self) -> None:
+        number = None
+        try:
+            link = await self._open_link()
+            try:
+                number = await self._link(link)
+            finally:
+                await link.stop()
+            await self._linked(number)
+        except (ProcessGone, RpcTimeout, RpcError, LoginProblem) as problem:
+            self._problem = f"The account was not linked: {problem}"
+        except CancelledError:
+            self._problem = "The login was given up."
+        self._number = number if self._problem is None else None
+        # Whoever waits is told when this has returned.
+        self._reactor.callLater(0, self._tell)
+
+    async def _link(self, link: RpcLink) -> str:
+        for _ in range(MOST_CODES):
+            started = await link.request("startLink", {}, timeout=START_SECONDS)
+            self._address = _text(started, "deviceLinkUri")
+            self._tell()
+            try:
+                done = await link.request(
+                    "finishLink",
+                    {"deviceLinkUri": self._address, "deviceName": DEVICE_NAME},
+                    timeout=SCAN_SECONDS,
+                )
+            except RpcError as problem:
+                if problem.code == USER_ERROR and "timed out" in str(problem):
+                    continue
+                raise
+            return _text(done, "number")
+        raise LoginProblem("nobody scanned the code")
+
+
+def _text(answer: Any, field: str) -> str:
+    value = answer.get(field) if isinstance(answer, dict) else None
+    if not isinstance(value, str) or not value:
+        raise LoginProblem(f"signal-cli answered without {field}")
+    return value

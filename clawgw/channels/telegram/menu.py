@@ -1,0 +1,24 @@
+"""The bot's menu of commands, as people see it when they type a slash."""
+
+from __future__ import annotations
+
+from clawgw.channels.telegram.settings import TelegramAccount
+
+COMMANDS = {
+    "new": "begin a new conversation",
+    "stop": "stop what I am doing",
+    "status": "what is going on",
+    "whoami": "your id here",
+    "help": "what I can be told",
+}
+MOST = 100
+
+
+def menu(settings: TelegramAccount) -> list[dict[str, str]]:
+    """The Gateway's commands, then the operator's, as `setMyCommands` takes them."""
+    commands = dict(COMMANDS)
+    for custom in settings.custom_commands:
+        name = custom.command.lstrip("/").lower()
+        commands.setdefault(name, custom.description)
+    entries = [{"command": name, "description": text} for name, text in commands.items()]
+    return entries[:MOST]

@@ -1,0 +1,1 @@
+"""WhatsApp, through a sidecar that holds the one session (`sidecar/`, Node and Baileys)."""
