@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import cache
 
@@ -193,11 +193,7 @@ class _Item:
     """A list item that is being read; its marker goes before its first line."""
 
     marker: str
-    width: int = field(init=False)
     used: bool = False
-
-    def __post_init__(self) -> None:
-        self.width = len(self.marker)
 
 
 class _Reader:
@@ -214,12 +210,12 @@ class _Reader:
             token = tokens[position]
             if token.type == "table_open":
                 end = next(i for i in range(position, len(tokens)) if _closes(tokens[i], token))
-                yield self._code(token, _table(tokens[position:end]))
+                yield from self._code(token, _table(tokens[position:end]))
                 position = end
             elif token.type in ("fence", "code_block"):
                 language = re.match(r"[\w+#.-]{1,20}", token.info.strip())
                 lines = token.content.removesuffix("\n").split("\n")
-                yield self._code(token, lines, language.group() if language else "")
+                yield from self._code(token, lines, language.group() if language else "")
             elif token.type == "hr":
                 yield self._block(token, Kind.TEXT, ((Span("———"),),))
             elif token.type in ("inline", "verbatim"):
@@ -239,9 +235,12 @@ class _Reader:
         elif token.type == "list_item_close":
             self._items.pop()
 
-    def _code(self, token: Token, lines: Iterable[str], language: str = "") -> Block:
+    def _code(self, token: Token, lines: Iterable[str], language: str = "") -> Iterator[Block]:
+        if self._items and not self._items[-1].used:
+            # Code begins a line of its own, so its bullet or number needs one too.
+            yield self._block(token, Kind.TEXT, ((),))
         plain = tuple((Span(line.replace("\t", "    ")),) for line in lines)
-        return self._block(token, Kind.CODE, plain, language=language)
+        yield self._block(token, Kind.CODE, plain, language=language)
 
     def _text(self, token: Token, opening: Token) -> Block:
         lines = _lines(token)
@@ -269,18 +268,11 @@ class _Reader:
     def _margins(self) -> tuple[str, str]:
         # One quotation is for the format to show; those in it are shown as text.
         quoted = "> " * min(self._quotes - 1, 4)
-        outer = min(sum(item.width for item in self._items[:-1]), _MAX_INDENT)
-        if not self._items:
-            return quoted, quoted
-        item = self._items[-1]
-        rest = quoted + " " * (outer + item.width)
-        first = rest
-        if not item.used:
-            first = quoted + " " * outer + item.marker
-        # An item that begins with a list has its marker in the first line of that.
-        for each in self._items:
-            each.used = True
-        return first, rest
+        markers = "".join(" " * len(i.marker) if i.used else i.marker for i in self._items)
+        first = quoted + markers[-_MAX_INDENT:]
+        for item in self._items:
+            item.used = True
+        return first, quoted + " " * (len(first) - len(quoted))
 
 
 def _closes(token: Token, opening: Token) -> bool:
@@ -326,7 +318,9 @@ def _spans(tokens: Sequence[Token]) -> Iterator[Span | None]:
         elif name in _STYLES and token.nesting:
             styles.append(_STYLES[name]) if token.nesting > 0 else styles.pop()
         elif token.type == "link_open":
-            link = Link(str(token.attrs["href"]), bare=token.info == "auto")
+            url = str(token.attrs["href"])
+            # An address for mail is text enough.
+            link = Link(url, bare=token.info == "auto")
         elif token.type == "link_close":
             link = None
         elif token.type == "image":
@@ -344,7 +338,8 @@ def _text_spans(text: str, styles: frozenset[Style], link: Link | None) -> Itera
         if number:
             yield None
         if part:
-            yield Span(part, styles, link)
+            is_address = link is not None and part == link.url
+            yield Span(part, styles, Link(part, bare=True) if is_address else link)
 
 
 _SPOILER = re.compile(r"\|\|(?=[^\s|])|(?<=[^\s|])\|\|")

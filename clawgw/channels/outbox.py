@@ -48,6 +48,7 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 300.0
 TOO_OLD_MS = 3 * 24 * 3600 * 1000
 STORE_PAUSE = 2.0
+MOST_CHARS_ON_REACTOR = 1000
 
 _parts_in = msgspec.json.Decoder(tuple[Part, ...]).decode
 _encode = msgspec.json.Encoder().encode
@@ -203,13 +204,14 @@ class Courier:
             chat = self._ready.popleft()
             work: Deferred[Any] = Deferred.fromCoroutine(self._serve(chat))
             self._busy[chat] = work
-            work.addErrback(self._trouble)
+            work.addErrback(self._trouble, chat)
             work.addCallback(self._served, chat)
 
-    def _trouble(self, failure: Any) -> float:
-        if failure.check(CancelledError) is None:
-            self.log.failure("{name}: while sending", failure, name=self._name)
-        return STORE_PAUSE
+    def _trouble(self, failure: Any, chat: str) -> float:
+        if failure.check(CancelledError) is not None:
+            return STORE_PAUSE
+        self.log.failure("{name}: while sending", failure, name=self._name)
+        return self._pause(chat, None)
 
     def _served(self, pause: float | None, chat: str) -> None:
         self._busy.pop(chat, None)
@@ -269,7 +271,7 @@ class Courier:
         if not parts:
             message = _body(row.body or b"{}")
             keys = lambda number: part_key(row.key, number)  # noqa: E731
-            parts = split(message, self._adapter.capabilities, self._adapter.settings, keys)
+            parts = await self._split(message, keys)
             if not parts:
                 raise SendRefused("there is nothing to send")
             await self._database.write(table.update, row.seq, parts=_encode(parts))
@@ -283,6 +285,14 @@ class Courier:
             row, target, parts, _ids(row.ids), row.done, row.doubts, row.doubled,
             unknown=row.state == "trying", tried_at=row.tried_at or row.created_at,
         )  # fmt: skip
+
+    async def _split(self, message: Outbound, key: Callable[[int], str]) -> tuple[Part, ...]:
+        """The parts of a message; a long text is cut in a thread."""
+        adapter = self._adapter
+        what = (message, adapter.capabilities, adapter.settings, key)
+        if len(message.text) <= MOST_CHARS_ON_REACTOR:
+            return split(*what)
+        return cast("tuple[Part, ...]", await adapter.host.in_thread(split, *what))
 
     async def _step(self, shipment: _Shipment) -> bool:
         """Bring one part further; whether it arrived.

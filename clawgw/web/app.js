@@ -66,7 +66,8 @@ class WebChat {
     this.outbox = new Outbox(storage, (method, params) => this.ask(method, params),
       (entry, outcome) => this.delivered(entry, outcome));
     this.approvals = new Approvals(byId("approvals"),
-      (id, decision) => this.ask("exec.approval.resolve", { id, decision }));
+      (id, decision) => this.ask("exec.approval.resolve", { id, decision }),
+      async (nodeId) => (await this.askLeniently("node.describe", { nodeId }))?.displayName);
     /** @type {any[]} */
     this.agents = [];
     this.defaults = { agentId: "main", sessionKey: "agent:main:main" };

@@ -16,6 +16,9 @@ const GRACE_MS = 10_000;
 
 const SECOND_MS = 1000;
 
+/** As much of a node's id as tells nodes of one name apart. */
+const SHORT_ID = 12;
+
 /** @type {[string, string, string, string][]} decision, its button, the button's class, its past */
 const DECISIONS = [
   ["deny", "Deny", "", "Denied"],
@@ -42,11 +45,13 @@ export class Approvals {
   /**
    * @param {HTMLElement} node
    * @param {(id: string, decision: string) => Promise<unknown>} resolve
+   * @param {(nodeId: string) => Promise<string|undefined>} nameOf what people call a node
    * @param {number} [shownMs] how long a decision stays
    */
-  constructor(node, resolve, shownMs = SHOWN_MS) {
+  constructor(node, resolve, nameOf = async () => undefined, shownMs = SHOWN_MS) {
     this.node = node;
     this.resolve = resolve;
+    this.nameOf = nameOf;
     this.shownMs = shownMs;
     /** @type {Map<string, Card>} */
     this.cards = new Map();
@@ -115,11 +120,27 @@ export class Approvals {
       el("p", { text: `${askerOf(request)} asks to run this` }),
       el("pre", { text: commandOf(request) }),
       request.warningText && el("p", { class: "detail warning", text: request.warningText }),
-      factsOf(request),
+      this.factsOf(request),
       el("p", { class: "detail" }, left),
       verdict,
       el("div", { class: "choices" }, ...buttons));
     return { card, left, expiresAtMs, verdict };
+  }
+
+  /** Where it would run, and for whom. @param {any} request @returns {HTMLElement} */
+  factsOf(request) {
+    const node = request.nodeId && el("dd", { text: String(request.nodeId) });
+    if (node) {
+      this.nameOf(request.nodeId).then((name) => {
+        if (name) node.textContent = `${name} (${request.nodeId.slice(0, SHORT_ID)})`;
+      }, () => {}); // then it is known by its id
+    }
+    const facts = [
+      ["Directory", request.cwd], ["Program", request.resolvedPath], ["Agent", request.agentId],
+      ["Session", request.sessionKey], ["Node", node],
+    ];
+    return el("dl", {}, ...facts.filter(([, value]) => value).flatMap(([name, value]) =>
+      [el("dt", { text: name }), value === node ? node : el("dd", { text: String(value) })]));
   }
 
   /**
@@ -151,16 +172,6 @@ function askerOf(request) {
 function commandOf(request) {
   if (request.command) return String(request.command);
   return Array.isArray(request.commandArgv) ? request.commandArgv.join(" ") : "";
-}
-
-/** Where it would run, and for whom. @param {any} request @returns {HTMLElement} */
-function factsOf(request) {
-  const facts = [
-    ["Directory", request.cwd], ["Program", request.resolvedPath], ["Agent", request.agentId],
-    ["Session", request.sessionKey], ["Node", request.nodeId],
-  ];
-  return el("dl", {}, ...facts.filter(([, value]) => value).flatMap(([name, value]) =>
-    [el("dt", { text: name }), el("dd", { text: String(value) })]));
 }
 
 /** @param {Verdict} verdict @returns {string} */

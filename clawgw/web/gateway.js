@@ -114,7 +114,7 @@ export class Gateway {
     return {
       minProtocol: PROTOCOL,
       maxProtocol: PROTOCOL,
-      client: { ...CLIENT, version: VERSION, platform: "web" },
+      client: { ...CLIENT, displayName: "WebChat", version: VERSION, platform: "web" },
       role: ROLE,
       scopes: SCOPES,
       caps: CAPS,

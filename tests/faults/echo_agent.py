@@ -15,7 +15,7 @@ def main():
             params = message["params"]
             update = {
                 "sessionUpdate": "agent_message_chunk",
-                "content": {"type": "text", "text": params["prompt"][0]["text"]},
+                "content": {"type": "text", "text": params["prompt"][-1]["text"]},
             }
             about = {"sessionId": params["sessionId"], "update": update}
             out.append({"method": "session/update", "params": about})

@@ -413,7 +413,7 @@ class ModuleTests(BrowserTestCase):
             const cards = new m.Approvals(node, async (id, decision) => {
                 decided.push([id, decision]);
                 if (fail) throw new Error('no such approval');
-            }, 50);
+            }, async (nodeId) => (nodeId === 'n'.repeat(64) ? '<b>Desk</b>' : undefined), 50);
             const request = {command: 'rm -rf <b>build</b>', cwd: '/srv', host: 'gateway',
                 agentId: 'main', sessionKey: 'agent:main:main', warningText: '<i>careful</i>',
                 allowedDecisions: ['allow-once', 'deny']};
@@ -422,7 +422,9 @@ class ModuleTests(BrowserTestCase):
             cards.ask({id: 'a', request, expiresAtMs});
             cards.ask({id: 'late', request, expiresAtMs: Date.now() - 60000});
             const text = node.querySelector('pre').textContent;
-            const facts = [...node.querySelectorAll('dd')].map((fact) => fact.textContent);
+            const factsOf = () =>
+                [...node.querySelectorAll('dd')].map((fact) => fact.textContent);
+            const facts = factsOf();
             const labels = [...node.querySelectorAll('button')].map((b) => b.textContent);
             const left = node.querySelector('[role=timer]').textContent;
             const press = async (label) => {
@@ -438,6 +440,13 @@ class ModuleTests(BrowserTestCase):
             const own = said();
             await new Promise((resolve) => setTimeout(resolve, 200));
             const gone = node.children.length === 0;
+            const places = [];
+            for (const nodeId of ['n'.repeat(64), 'unknown']) {
+                cards.ask({id: 'n', request: {command: 'ls', host: 'node', nodeId}, expiresAtMs});
+                await new Promise((resolve) => setTimeout(resolve, 0));
+                places.push(...factsOf());
+                cards.clear();
+            }
             const verdicts = [];
             for (const verdict of [{decision: 'allow-always', resolvedBy: 'Anna', reason: 'user'},
                 {decision: 'deny', resolvedBy: null, reason: 'timeout'},
@@ -448,12 +457,13 @@ class ModuleTests(BrowserTestCase):
                 verdicts.push(said());
                 cards.clear();
             }
-            return {text, facts, labels, left, complaint, open, own, gone, verdicts, decided,
+            return {text, facts, places, labels, left, complaint, open, own, gone, verdicts, decided,
                 markup: node.querySelectorAll('b, i').length};
             """,
         )
         self.assertEqual(result["text"], "rm -rf <b>build</b>")
         self.assertEqual(result["facts"], ["/srv", "main", "agent:main:main"])
+        self.assertEqual(result["places"], ["<b>Desk</b> (nnnnnnnnnnnn)", "unknown"])
         self.assertEqual(result["labels"], ["Deny", "Allow once"])
         self.assertRegex(result["left"], r"^(1:00|0:5\d) left$")
         self.assertEqual(result["complaint"], "no such approval")

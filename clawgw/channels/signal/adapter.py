@@ -35,7 +35,7 @@ from clawgw.channels.adapter import (
     Unsupported,
 )
 from clawgw.channels.child import Address, RpcLink, open_link, parse_address
-from clawgw.channels.chunks import Format
+from clawgw.channels.format import Format
 from clawgw.channels.intake import Intake
 from clawgw.channels.messages import Inbound, Media, Part, Target
 from clawgw.channels.settings import entries

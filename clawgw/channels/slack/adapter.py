@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.python.failure import Failure
 
 from clawgw.channels.adapter import (
@@ -99,6 +99,13 @@ class SlackAdapter(Adapter[SlackAccount]):
     async def run(self) -> None:
         if self._missing:
             raise Fatal(self._missing)
+        try:
+            await self._receive()
+        except CancelledError:  # the end; after a fault, what is being sent goes on
+            await self._http.close()
+            raise
+
+    async def _receive(self) -> None:
         self._fatal = None
         identity = await self._identity()
         me = _me(identity)

@@ -104,7 +104,7 @@ class Files:
         except HttpError as problem:
             raise SendLater(str(problem)) from None
         if info.mime_type == HTML and media.mime_type != HTML:
-            await self._host.in_thread(path.unlink, missing_ok=True)
+            await self._host.in_thread(lambda: path.unlink(missing_ok=True))
             raise SendRefused("Slack asks to sign in; the app lacks the scope files:read")
         return replace(media, path=str(path), size=info.size)
 

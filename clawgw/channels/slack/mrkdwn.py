@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-_SPECIAL = re.compile(r"<([^<>\n]{1,3000})>")
+_SPECIAL = re.compile(r"<([^<>\s][^<>\n]{0,3000})>")
 _ESCAPED = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 
 NameOf = Callable[[str], str | None]

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
-from twisted.internet.task import deferLater
 
 from clawgw.channels.adapter import (
     Adapter,
@@ -33,6 +32,7 @@ from clawgw.channels.adapter import (
     SendRefused,
     SendUnknown,
 )
+from clawgw.channels.format import Format
 from clawgw.channels.messages import Inbound, Media, OutMedia, Part, Target
 from clawgw.channels.whatsapp.addresses import jid_of, parse_chat
 from clawgw.channels.whatsapp.contract import Identity, Message
@@ -64,7 +64,7 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
 
     channel = "whatsapp"
     capabilities = Capabilities(
-        format="whatsapp",
+        format=Format.WHATSAPP,
         text_limit=TEXT_LIMIT,
         caption_limit=CAPTION_LIMIT,
         client_ids=True,
@@ -85,6 +85,8 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
         self._session: Session | None = None
         self._login: Login | None = None
         self._running = False
+        self._abandon: Any = None
+        self._watching: Deferred[None] | None = None
         self._titles: dict[str, str] = {}
         self._numbers: set[str] = set()
 
@@ -93,6 +95,7 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
     async def run(self) -> None:
         """See `Adapter.run`."""
         self._running = True
+        self._dont_abandon()
         session = None
         try:
             session = await self._begin()
@@ -365,17 +368,39 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
 
     async def _begin_login(self) -> Session:
         session = await self._begin()
-        _forget(self._watch(session))
+        self._watching = Deferred.fromCoroutine(self._watch(session))
+        self._watching.addErrback(lambda failure: failure.trap(CancelledError))
         return session
 
     async def _watch(self, session: Session) -> None:
-        """End a login's session unless `run` takes it over."""
+        """End a login's session if it fails; if it does not, give `run` some time to take it."""
         while session.end is None and not session.connected:
             await session.changed()
-        if session.end is None:
-            await deferLater(self.host.reactor, ADOPT_SECONDS)
-        if not self._running and self._session is session:
+        if self._running or self._session is not session:
+            return
+        if session.end is not None:
             await self._end(session)
+        else:
+            self._abandon = self.host.reactor.callLater(ADOPT_SECONDS, self._abandoned, session)
+
+    def _abandoned(self, session: Session) -> None:
+        self._abandon = None
+        self._watching = Deferred.fromCoroutine(self._end(session))
+
+    def _dont_abandon(self) -> None:
+        if self._abandon is not None:
+            self._abandon.cancel()
+            self._abandon = None
+
+    async def close(self) -> None:
+        """Give up a login that is going on; the account is not used any more."""
+        self._dont_abandon()
+        if self._login is not None:
+            self._login.give_up()
+        if self._watching is not None:
+            self._watching.cancel()
+        if self._session is not None:
+            await self._end(self._session)
 
 
 def _details(me: Identity | None) -> dict[str, str]:
@@ -426,8 +451,3 @@ def _send_error(problem: RpcError) -> SendError:
     if reason == "unknown":
         return SendUnknown(words)
     return SendLater(words)
-
-
-def _forget(work: Coroutine[Any, Any, None]) -> None:
-    """Let something go on by itself."""
-    Deferred.fromCoroutine(work).addErrback(lambda failure: failure.trap(CancelledError))

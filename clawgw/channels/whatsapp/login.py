@@ -46,6 +46,7 @@ class Login:
         self._session: Session | None = None
         self._problem: str | None = None
         self._code: str | None = None
+        self._code_shown = False
         self._message: str | None = None
         self._waiting: list[Deferred[None]] = []
         self._begin = begin
@@ -118,7 +119,8 @@ class Login:
         if self._message is not None:
             message, self._message = self._message, None
             return LoginStep(message=message)
-        if self._code is not None and self._code != shown:
+        if self._code is not None and not self._code_shown:
+            self._code_shown = True
             return LoginStep(message=TYPE, code=self._code)
         if self._qr is not None and self._qr != shown:
             return LoginStep(message=SCAN, qr=self._qr)

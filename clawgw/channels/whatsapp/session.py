@@ -128,10 +128,26 @@ class Session:
         return await self._rpc.request(method, params, timeout=seconds)
 
     async def stop(self) -> None:
-        """End it; returns when it is gone."""
+        """End it; returns when it is gone, also if it is cancelled meanwhile."""
         self._finish(Fault("it was stopped"))
-        if self._rpc is not None:
-            await self._rpc.stop()
+        if self._rpc is None:
+            return
+        over = False
+
+        def gone(_: object) -> None:
+            nonlocal over
+            over = True
+            self._change()
+
+        self._rpc.stop().addBoth(gone)
+        cancelled = False
+        while not over:
+            try:
+                await self.changed()
+            except CancelledError:
+                cancelled = True
+        if cancelled:
+            raise CancelledError
 
     async def changed(self, seconds: float | None = None) -> None:
         """Returns after the next change of an attribute, or after so many seconds."""

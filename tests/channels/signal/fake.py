@@ -46,6 +46,10 @@ METHODS: dict[str, dict[str, Check]] = {
     "listAccounts": {},
     "startLink": {},
     "finishLink": {"deviceLinkUri": _TEXT, "deviceName": _TEXT},
+    "deleteLocalAccountData": {
+        "account": Check(str, required=True),
+        "ignoreRegistered": Check(bool),
+    },
     "listGroups": {"groupId": Check(str, many=True), "account": _TEXT},
     "subscribeReceive": {"account": _TEXT},
     "unsubscribeReceive": {"subscription": Check(int), "account": _TEXT},
@@ -83,7 +87,10 @@ METHODS: dict[str, dict[str, Check]] = {
         "account": _TEXT,
     },
 }
-WITHOUT_ACCOUNT = ("version", "listAccounts", "startLink", "finishLink")
+WITHOUT_ACCOUNT = (
+    *("version", "listAccounts", "startLink", "finishLink"),
+    "deleteLocalAccountData",
+)
 
 
 @dataclass
@@ -368,6 +375,14 @@ class FakeSignal(FakeRpc):
         if waiting is None:
             raise Refusal(USER_ERROR, "Unknown device link uri.")
         return waiting
+
+    def _do_deleteLocalAccountData(self, params: dict[str, Any]) -> Any:
+        if params["account"] not in self.accounts:
+            raise Refusal(INVALID_PARAMS, "Failed to load the given account")
+        if not params.get("ignoreRegistered"):
+            raise Refusal(USER_ERROR, "Not deleting account, it is still registered.")
+        del self.accounts[params["account"]]
+        return {}
 
     def _do_subscribeReceive(self, session: Session, params: dict[str, Any]) -> Any:
         self._subscriptions += 1

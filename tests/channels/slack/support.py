@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,14 @@ class SlackCase(TestCase):
         """Waits until something is so; the test's time limit bounds it."""
         while not condition():
             await deferLater(reactor, 0.005, lambda: None)
+
+    async def failure(self, expected: type[BaseException], work: Coroutine[Any, Any, Any]) -> Any:
+        """The error of this kind that the work ends with."""
+        return await self.assertFailure(Deferred.fromCoroutine(work), expected)
+
+    def message(self, channel: str, ts: str) -> dict[str, Any]:
+        """A message as Slack has it."""
+        return self.slack.workspace.conversations[channel].messages[ts]
 
     def target(self, chat: str, thread: str | None = None) -> Target:
         return Target(channel="slack", account="default", chat=chat, thread=thread)

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from twisted.internet.defer import ensureDeferred
-
-from clawgw.channels.adapter import Fatal, SendLater, SendRefused, SendUnknown
+from clawgw.channels.adapter import Fatal, SendError, SendLater, SendRefused, SendUnknown
 from clawgw.channels.messages import Button, Media, OutMedia
 from tests.channels.slack.faults import Answer, Broken, Cut, Refuse, Throttle
 from tests.channels.slack.support import SlackCase
 
 
 class SendTests(SlackCase):
-    async def failure(self, expected: type[BaseException], work: Any) -> Any:
-        return await self.assertFailure(ensureDeferred(work), expected)
-
-    def message(self, channel: str, ts: str) -> dict[str, Any]:
-        return self.slack.workspace.conversations[channel].messages[ts]
-
     async def test_a_text(self) -> None:
         adapter = self.adapter()
         ts = await adapter.send(self.target(self.dm), self.part("*hello*"))
@@ -86,16 +77,15 @@ class SendTests(SlackCase):
         address = self.adapter().address
         self.assertEqual(address("channel:C123ABC"), ("C123ABC", None))
         self.assertEqual(address(" user:U123ABC "), ("U123ABC", None))
-        self.assertEqual(
-            address("slack:C123ABC:1700000000.123456"), ("C123ABC", "1700000000.123456")
-        )
+        thread = "1700000000.123456"
+        self.assertEqual(address(f"slack:C123ABC:{thread}"), ("C123ABC", thread))
         self.assertEqual(address("<@U123ABC>"), ("U123ABC", None))
         self.assertEqual(address("#general"), ("#general", None))
         for wrong in ("", "general", "@ann", "C123ABC:x", "+49123"):
             self.assertRaises(ValueError, address, wrong)
 
 
-class OutcomeTests(SendTests):
+class OutcomeTests(SlackCase):
     """What is known about a message that did not simply arrive."""
 
     async def test_throttled(self) -> None:
@@ -172,15 +162,13 @@ class OutcomeTests(SendTests):
 
     async def test_the_tokens_show_nowhere(self) -> None:
         adapter = self.adapter()
-        self.slack.fail(
-            "chat.postMessage", Broken(500), Cut(), Refuse("invalid_auth"), Answer(b"x")
-        )
+        faults = (Broken(500), Cut(), Refuse("invalid_auth"), Answer(b"x"))
+        self.slack.fail("chat.postMessage", *faults)
         shown = repr(adapter.settings) + repr(adapter) + repr(adapter._bot)
-        for _ in range(4):
-            try:
-                await adapter.send(self.target(self.dm), self.part("x"))
-            except Exception as problem:
-                shown += f"{problem!r} {problem} {problem.__cause__!r}"
+        for _ in faults:
+            work = adapter.send(self.target(self.dm), self.part("x"))
+            problem = await self.failure(SendError, work)
+            shown += f"{problem!r} {problem} {problem.__cause__!r}"
         self.assertNotIn("xoxb-", shown)
         self.assertNotIn("xapp-", shown)
 
@@ -191,7 +179,7 @@ class OutcomeTests(SendTests):
         self.assertIn("not valid", str(await self.failure(Fatal, wrong.probe())))
 
 
-class FileTests(SendTests):
+class FileTests(SlackCase):
     def setUp(self) -> None:
         super().setUp()
         directory = Path(self.mktemp())
@@ -263,7 +251,7 @@ class FileTests(SendTests):
         target = self.path.with_name("in")
         file = self.slack.workspace.file("b.txt", b"text")
         media = Media(kind="file", mime_type="text/plain", ref={"id": file.id})
-        self.slack.fail("download", Cut(), Broken(502))
+        self.slack.fail("download", Broken(502), Broken(503))
         for _ in range(2):
             await self.failure(SendLater, adapter.fetch(media, target, 1000))
         fetched = await adapter.fetch(media, target, 1000)

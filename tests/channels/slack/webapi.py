@@ -305,7 +305,7 @@ class _Methods:
             self._slack.violations.append("invalid blocks")
             raise _Refused("invalid_blocks")
         content: Json = {"text": text}
-        if blocks:
+        if given.get("blocks"):  # an empty list takes the old ones away
             content["blocks"] = blocks
         if given.get("metadata"):
             metadata = _decoded(given["metadata"])

@@ -94,6 +94,7 @@ class AdapterCase(TestCase):
         self.ann = self.world.user("Ann", username="Ann")
         self.host = MemoryHost(self.fake, Path(tempfile.mkdtemp(dir=self.mktemp_parent())))
         self._lives: list[Deferred[None]] = []
+        self._made: list[TelegramAdapter] = []
         self.addCleanup(self._close)
         self.adapter = self.make()
 
@@ -104,7 +105,8 @@ class AdapterCase(TestCase):
 
     async def _close(self) -> None:
         await self.end()
-        await self.adapter._http.close()
+        for adapter in self._made:
+            await adapter._http.close()
         await self.fake.stop()
 
     def make(self, **settings: Any) -> TelegramAdapter:
@@ -113,6 +115,7 @@ class AdapterCase(TestCase):
             **{"bot_token": TOKEN, "api_root": self.fake.api_root, **settings}
         )
         self.adapter = TelegramAdapter("default", account, self.host)
+        self._made.append(self.adapter)
         return self.adapter
 
     def begin(self) -> Deferred[None]:

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from clawgw.channels.adapter import Fatal, Fault, SendLater, SendRefused
+from clawgw.channels.telegram.settings import TelegramGroup
 from clawgw.store.database import StoreError
 from tests.channels.telegram.fake import TOKEN
 from tests.channels.telegram.host import YES_NO, AdapterCase
@@ -240,8 +241,7 @@ class TroubleTests(AdapterCase):
 
     async def test_another_program_that_polls_is_named(self) -> None:
         life = await self.start()
-        other = AdapterCase.make(self)
-        self.addCleanup(other._http.close)
+        self.make()
         await self.until(lambda: len(self.fake.asked("getUpdates")) >= 2)
         await self.start()
         problem = await self.assertFailure(life, Fault)
@@ -291,17 +291,9 @@ class TroubleTests(AdapterCase):
 
     async def test_privacy_mode_is_told(self) -> None:
         self.world.me["can_read_all_group_messages"] = False
-        groups = {"*": {"requireMention": False}}
-        self.make(groups=self.settings(groups=groups).groups)
+        self.make(groups={"*": TelegramGroup(require_mention=False)})
         await self.start()
         self.assertIn("/setprivacy", self.host.warnings[0])
-
-    def settings(self, **section: Any) -> Any:
-        import msgspec
-
-        from clawgw.channels.telegram.settings import TelegramAccount
-
-        return msgspec.convert(section, TelegramAccount)
 
     async def test_who_the_bot_is(self) -> None:
         told = await self.adapter.probe()

@@ -127,7 +127,8 @@ class LinkTests(SidecarTestCase):
         answer = await self.sidecar.command("logout")
         self.assertEqual(answer, {"loggedOut": True, "told": True})
         await self.server.wait_for("unlinked")
-        self.assertEqual([path.name for path in self.directory.iterdir()], ["spool.jsonl"])
+        left = sorted(path.name for path in self.directory.iterdir())
+        self.assertEqual(left, ["sent.jsonl", "spool.jsonl"])
         await self.sidecar.link()
 
     async def test_killed_while_linking(self) -> None:
@@ -325,6 +326,16 @@ class SendTests(SidecarTestCase):
         await self.server.command("fault", kind="failDecryption", count=1, number=ANNA)
         await self.sidecar.send(ANNA, "hello", name(1))
         self.assertEqual((await self.shown(name(1)))["text"], "hello")
+
+    async def test_it_gets_it_again_even_after_a_kill(self) -> None:
+        await self.sidecar.send(ANNA, "first", name(1))
+        await self.server.command("fault", kind="failDecryption", count=1, number=ANNA)
+        await self.server.command("fault", kind="cutAfterMessage", count=1)
+        await self.refused(self.sidecar.send(ANNA, "second", name(2)))
+        await self.again()
+        await self.sidecar.open()
+        await self.sidecar.send(ANNA, "second", name(2))
+        self.assertEqual((await self.shown(name(2)))["text"], "second")
 
     async def test_to_a_group(self) -> None:
         await self.server.incoming(ANNA, "hello all", group=await self.group())

@@ -10,6 +10,7 @@ export const KINDS = {
   refuseMessage: "a message is not taken, its ack says `error` (a number, 479 by default)",
   loseMessage: "a message is lost on its way in: not taken, not acknowledged",
   loseAck: "a message is taken, but its ack and the receipts for it are lost",
+  lateAck: "the ack of a message and the receipts for it come late, by `seconds`",
   cutAfterMessage: "a message is taken, then the connection cut instead of acknowledging it",
   refuseQuery: "an iq (of `xmlns`, any by default) is answered with error `code` (429 by default)",
   loseReceipt: "a receipt of the client is lost: the message counts as not delivered",
@@ -24,7 +25,10 @@ export class Faults {
 
   /** Have something go wrong. Throws on a kind that does not exist. */
   add({ kind, count = Infinity, ...rest }) {
-    if (!(kind in KINDS)) throw new Error(`there is no fault ${JSON.stringify(kind)}; there are ${Object.keys(KINDS).join(", ")}`);
+    if (!(kind in KINDS))
+      throw new Error(
+        `there is no fault ${JSON.stringify(kind)}; there are ${Object.keys(KINDS).join(", ")}`,
+      );
     this.#set.push({ kind, left: count, ...rest });
   }
 

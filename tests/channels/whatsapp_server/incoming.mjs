@@ -11,7 +11,13 @@ import { bytesOf, child, children, node, now, numberOf, parseJid } from "./nodes
 const { Type } = proto.Message.ProtocolMessage;
 const { HistorySyncType } = proto.HistorySync;
 const ID_BYTES = 8;
-const MEDIA_PARTS = ["imageMessage", "videoMessage", "audioMessage", "documentMessage", "stickerMessage"];
+const MEDIA_PARTS = [
+  "imageMessage",
+  "videoMessage",
+  "audioMessage",
+  "documentMessage",
+  "stickerMessage",
+];
 
 /** An id as WhatsApp's phones make them. */
 const newId = () => `3EB0${randomBytes(ID_BYTES).toString("hex").toUpperCase()}`;
@@ -30,14 +36,32 @@ export class Incoming {
    * described in media.mjs, `text` the simple case. With the `id` of an earlier message it is that
    * message again, newly encrypted.
    */
-  async write({ from, to, group, text, message, media, id = newId(), addressing = "lid", t = now(), name }) {
+  async write({
+    from,
+    to,
+    group,
+    text,
+    message,
+    media,
+    id = newId(),
+    addressing = "lid",
+    t = now(),
+    name,
+  }) {
     const { people } = this.#server;
     const writer = people.contact(from, name);
     const content = await this.#content({ text, message, media });
-    const target = { writer, group: group && people.group(group), recipient: to && people.contact(to), addressing };
+    const target = {
+      writer,
+      group: group && people.group(group),
+      recipient: to && people.contact(to),
+      addressing,
+    };
     const own = writer === people.account;
-    if (own ? !to && !group : to) throw new Error("`to` goes with the account's own number as `from`");
-    for (const companion of people.account.companions) await this.#address(companion, target, { id, t, content });
+    if (own ? !to && !group : to)
+      throw new Error("`to` goes with the account's own number as `from`");
+    for (const companion of people.account.companions)
+      await this.#address(companion, target, { id, t, content });
     return { id, devices: people.account.companions.length };
   }
 
@@ -51,8 +75,20 @@ export class Incoming {
   async #address(companion, target, { id, t, content }) {
     const { writer, group, recipient, addressing } = target;
     const names = group?.addressing ?? addressing;
-    const attrs = { id, t: String(t), type: typeOf(content), notify: writer.name, ...sender(target, names) };
-    const written = { companion, writer, group, attrs, content: wrapped(content, recipient, names) };
+    const attrs = {
+      id,
+      t: String(t),
+      type: typeOf(content),
+      notify: writer.name,
+      ...sender(target, names),
+    };
+    const written = {
+      companion,
+      writer,
+      group,
+      attrs,
+      content: wrapped(content, recipient, names),
+    };
     this.#written.set(id, written);
     const enc = group ? await this.#forGroup(written) : [await this.#enc(written, written.content)];
     this.#enqueue(companion, node("message", attrs, enc));
@@ -60,7 +96,8 @@ export class Incoming {
 
   async #enc({ companion, writer }, content, more = {}) {
     const { phone } = writer;
-    if (!phone.hasSession(companion.address)) await phone.begin(companion.address, companion.bundle());
+    if (!phone.hasSession(companion.address))
+      await phone.begin(companion.address, companion.bundle());
     const { type, body } = await phone.encrypt(companion.address, content);
     return node("enc", { v: "2", type, ...more }, body);
   }
@@ -73,13 +110,17 @@ export class Incoming {
       enc.push(await this.#enc(written, await this.#keyFor(written)));
       group.keyed.set(writer.number, told.add(companion));
     }
-    enc.push(node("enc", { v: "2", type: "skmsg" }, await writer.phone.encryptForGroup(group.id, content)));
+    enc.push(
+      node("enc", { v: "2", type: "skmsg" }, await writer.phone.encryptForGroup(group.id, content)),
+    );
     return enc;
   }
 
   async #keyFor({ writer, group }) {
     const axolotlSenderKeyDistributionMessage = await writer.phone.senderKey(group.id);
-    return proto.Message.fromObject({ senderKeyDistributionMessage: { groupId: group.id, axolotlSenderKeyDistributionMessage } });
+    return proto.Message.fromObject({
+      senderKeyDistributionMessage: { groupId: group.id, axolotlSenderKeyDistributionMessage },
+    });
   }
 
   #enqueue(companion, stanza) {
@@ -91,7 +132,8 @@ export class Incoming {
   /** The same stanza once more, as a server does that has forgotten that it was received. */
   repeat(id) {
     const { companion } = this.#find(id);
-    const stanza = companion.queue.find((one) => one.stanza.attrs.id === id)?.stanza ?? this.#find(id).sent;
+    const stanza =
+      companion.queue.find((one) => one.stanza.attrs.id === id)?.stanza ?? this.#find(id).sent;
     if (!stanza) throw new Error(`${id} has not been sent`);
     companion.connection?.send(stanza);
     return {};
@@ -109,31 +151,54 @@ export class Incoming {
     if (!companion.greeted) await this.#greet(companion);
     if (!companion.queue.length) return this.#caughtUp(connection, 0);
     const count = String(companion.queue.length);
-    connection.send(node("ib", {}, [node("offline_preview", { count, message: count, receipt: "0", notification: "0", appdata: "0" })]));
+    connection.send(
+      node("ib", {}, [
+        node("offline_preview", {
+          count,
+          message: count,
+          receipt: "0",
+          notification: "0",
+          appdata: "0",
+        }),
+      ]),
+    );
   }
 
   /** The client has asked for the batch that `catchUp` announced. */
   sendMissed(connection) {
     const { queue } = connection.companion;
-    queue.forEach(({ stanza }, index) => connection.send({ ...stanza, attrs: { ...stanza.attrs, offline: String(index) } }));
+    queue.forEach(({ stanza }, index) =>
+      connection.send({ ...stanza, attrs: { ...stanza.attrs, offline: String(index) } }),
+    );
     this.#caughtUp(connection, queue.length);
   }
 
   #caughtUp(connection, count) {
     connection.send(node("ib", {}, [node("offline", { count: String(count) })]));
     connection.companion.connection = connection;
-    this.#server.tell("online", { jid: this.#server.people.account.pn(connection.companion.device), missed: count });
+    this.#server.tell("online", {
+      jid: this.#server.people.account.pn(connection.companion.device),
+      missed: count,
+    });
   }
 
   /** The phone gives a newly linked device the key of the account's settings, and its history. */
   async #greet(companion) {
     companion.greeted = true;
-    const keyData = { keyData: randomBytes(32), fingerprint: { rawId: 1, currentIndex: 1, deviceIndexes: [0, 1] }, timestamp: now() };
+    const keyData = {
+      keyData: randomBytes(32),
+      fingerprint: { rawId: 1, currentIndex: 1, deviceIndexes: [0, 1] },
+      timestamp: now(),
+    };
     await this.#fromPhone(companion, {
       type: Type.APP_STATE_SYNC_KEY_SHARE,
       appStateSyncKeyShare: { keys: [{ keyId: { keyId: randomBytes(6) }, keyData }] },
     });
-    const history = { syncType: HistorySyncType.INITIAL_BOOTSTRAP, progress: 100, conversations: [] };
+    const history = {
+      syncType: HistorySyncType.INITIAL_BOOTSTRAP,
+      progress: 100,
+      conversations: [],
+    };
     await this.#fromPhone(companion, {
       type: Type.HISTORY_SYNC_NOTIFICATION,
       historySyncNotification: {
@@ -148,10 +213,20 @@ export class Incoming {
   async #fromPhone(companion, protocolMessage) {
     const writer = this.#server.people.account;
     const content = proto.Message.fromObject({ protocolMessage });
-    const attrs = { id: newId(), t: now(), type: "text", category: "peer", from: writer.pn(), notify: writer.name };
+    const attrs = {
+      id: newId(),
+      t: now(),
+      type: "text",
+      category: "peer",
+      from: writer.pn(),
+      notify: writer.name,
+    };
     const written = { companion, writer, attrs, content };
     this.#written.set(attrs.id, written);
-    companion.queue.push({ stanza: node("message", attrs, [await this.#enc(written, content)]), asksAgain: false });
+    companion.queue.push({
+      stanza: node("message", attrs, [await this.#enc(written, content)]),
+      asksAgain: false,
+    });
   }
 
   /** A `<receipt>` of the client. */
@@ -170,7 +245,8 @@ export class Incoming {
   acked(connection, { attrs }) {
     const waiting = connection.companion.queue.find((one) => one.stanza.attrs.id === attrs.id);
     this.#server.tell("acked", { id: attrs.id, error: attrs.error });
-    if (waiting?.asksAgain && attrs.error) waiting.asksAgain = false; // for what it asked anew
+    if (waiting?.asksAgain && attrs.error)
+      waiting.asksAgain = false; // for what it asked anew
     else this.#settle(connection, attrs.id);
   }
 
@@ -188,7 +264,10 @@ export class Incoming {
     const keys = child(stanza, "keys");
     await writer.phone.begin(companion.address, keys ? bundleIn(stanza, keys) : companion.bundle());
     const content = proto.Message.decode(proto.Message.encode(written.content).finish()); // a copy
-    if (group) content.senderKeyDistributionMessage = (await this.#keyFor(written)).senderKeyDistributionMessage;
+    if (group)
+      content.senderKeyDistributionMessage = (
+        await this.#keyFor(written)
+      ).senderKeyDistributionMessage;
     const enc = await this.#enc(written, content, { count: child(stanza, "retry").attrs.count });
     this.#enqueue(companion, node("message", attrs, [enc]));
     companion.queue.at(-1).asksAgain = true;
@@ -196,12 +275,25 @@ export class Incoming {
 }
 
 function sender({ writer, group, recipient }, names) {
-  const [jid, other] = names === "lid" ? [writer.lidJid(), writer.pn()] : [writer.pn(), writer.lidJid()];
+  const [jid, other] =
+    names === "lid" ? [writer.lidJid(), writer.pn()] : [writer.pn(), writer.lidJid()];
   const alternative = names === "lid" ? "pn" : "lid";
-  if (group) return { from: group.id, participant: jid, [`participant_${alternative}`]: other, addressing_mode: names };
+  if (group)
+    return {
+      from: group.id,
+      participant: jid,
+      [`participant_${alternative}`]: other,
+      addressing_mode: names,
+    };
   if (!recipient) return { from: jid, [`sender_${alternative}`]: other, addressing_mode: names };
-  const [to, alias] = names === "lid" ? [recipient.lidJid(), recipient.pn()] : [recipient.pn(), recipient.lidJid()];
-  return { from: jid, recipient: to, [`peer_recipient_${alternative}`]: alias, addressing_mode: names };
+  const [to, alias] =
+    names === "lid" ? [recipient.lidJid(), recipient.pn()] : [recipient.pn(), recipient.lidJid()];
+  return {
+    from: jid,
+    recipient: to,
+    [`peer_recipient_${alternative}`]: alias,
+    addressing_mode: names,
+  };
 }
 
 /** What the account's own phone sent is told to its linked devices inside another message. */
@@ -229,7 +321,8 @@ function typeOf(content) {
 
 /** The bundle in a retry receipt. */
 function bundleIn(stanza, keys) {
-  const part = (parent) => parent && { keyId: numberOf(parent, "id"), publicKey: bytesOf(parent, "value") };
+  const part = (parent) =>
+    parent && { keyId: numberOf(parent, "id"), publicKey: bytesOf(parent, "value") };
   const skey = child(keys, "skey");
   return {
     registrationId: numberOf(stanza, "registration"),

@@ -23,7 +23,8 @@ const [number, keyPath, certificatePath] = process.argv.slice(2);
 const LOOPBACK = "127.0.0.1";
 const SERVICE_UNAVAILABLE = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n";
 
-const write = (message) => process.stdout.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
+const write = (message) =>
+  process.stdout.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
 const tell = (method, params) => write({ method, params });
 
 function listen(server) {
@@ -32,7 +33,11 @@ function listen(server) {
 
 async function startMedia(faults) {
   if (!keyPath) return undefined;
-  const store = new MediaStore({ key: readFileSync(keyPath), cert: readFileSync(certificatePath), faults });
+  const store = new MediaStore({
+    key: readFileSync(keyPath),
+    cert: readFileSync(certificatePath),
+    faults,
+  });
   store.host = `${LOOPBACK}:${await listen(store.server)}`;
   return store;
 }
@@ -55,22 +60,38 @@ function commands(server) {
       server.broadcast(node("chatstate", { from: people.contact(from).lidJid() }, [node(state)]));
     },
     read: ({ number, ids }) => {
-      for (const id of ids) server.broadcast(node("receipt", { from: people.contact(number).lidJid(), id, type: "read", t: now() }));
+      for (const id of ids)
+        server.broadcast(
+          node("receipt", { from: people.contact(number).lidJid(), id, type: "read", t: now() }),
+        );
     },
     delivered: () => ({ messages: outgoing.delivered }),
-    queued: () => ({ ids: people.account.companions.flatMap((one) => one.queue.map(({ stanza }) => stanza.attrs.id)) }),
+    queued: () => ({
+      ids: people.account.companions.flatMap((one) =>
+        one.queue.map(({ stanza }) => stanza.attrs.id),
+      ),
+    }),
     state: () => ({
       connections: server.connections.size,
       unlinked: server.unlinked().length,
-      devices: people.account.companions.map((one) => ({ jid: people.account.pn(one.device), online: Boolean(one.connection) })),
+      devices: people.account.companions.map((one) => ({
+        jid: people.account.pn(one.device),
+        online: Boolean(one.connection),
+      })),
     }),
     fault: (params) => faults.add(params),
     calm: ({ kind }) => faults.clear(kind),
     faults: () => KINDS,
     cut: () => [...server.connections].forEach((one) => one.cut()),
-    disconnect: ({ code = 503 }) => linked().forEach((one) => one.end(node("stream:error", { code: String(code) }))),
-    replace: () => linked().forEach((one) => one.end(node("stream:error", {}, [node("conflict", { type: "replaced" })]))),
-    logout: () => people.account.companions.forEach((one) => server.unlink(one, "the phone removed it")),
+    disconnect: ({ code = 503 }) =>
+      linked().forEach((one) => one.end(node("stream:error", { code: String(code) }))),
+    replace: () =>
+      linked().forEach((one) =>
+        one.end(node("stream:error", {}, [node("conflict", { type: "replaced" })])),
+      ),
+    logout: () =>
+      people.account.companions.forEach((one) => server.unlink(one, "the phone removed it")),
+    stanza: (stanza) => server.broadcast(stanza), // any other, as `{tag, attrs, content}`
     garbage: () => linked().forEach((one) => one.sendGarbage()),
   };
 }
@@ -79,7 +100,10 @@ async function obey(table, line) {
   const { id, method, params } = JSON.parse(line);
   try {
     const command = table[method];
-    if (!command) throw new Error(`there is no command ${JSON.stringify(method)}; there are ${Object.keys(table).join(", ")}`);
+    if (!command)
+      throw new Error(
+        `there is no command ${JSON.stringify(method)}; there are ${Object.keys(table).join(", ")}`,
+      );
     write({ id, result: (await command(params ?? {})) ?? {} });
   } catch (problem) {
     write({ id, error: { code: -32000, message: problem.message, data: problem.stack } });

@@ -1,7 +1,14 @@
 // Files: WhatsApp keeps them encrypted on a web server; the key is in the message. A client uploads
 // with a POST to a path that names the hash of what it uploads, and downloads from the path it was
 // told. It insists on HTTPS, so the test makes a certificate for us.
-import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  hkdfSync,
+  randomBytes,
+} from "node:crypto";
 import { createServer } from "node:https";
 import { proto } from "baileys";
 
@@ -36,7 +43,9 @@ export class MediaStore {
 
   constructor({ key, cert, faults }) {
     this.faults = faults;
-    this.server = createServer({ key, cert }, (request, response) => this.#serve(request, response));
+    this.server = createServer({ key, cert }, (request, response) =>
+      this.#serve(request, response),
+    );
   }
 
   /**
@@ -76,12 +85,18 @@ export class MediaStore {
     if (!stored) return { error: `there is nothing at ${message.directPath}` };
     const sealed = stored.subarray(0, -MAC_BYTES);
     const keys = keysOf(Buffer.from(message.mediaKey), info);
-    if (!macOf(keys, sealed).equals(stored.subarray(-MAC_BYTES))) return { error: "its MAC is wrong" };
+    if (!macOf(keys, sealed).equals(stored.subarray(-MAC_BYTES)))
+      return { error: "its MAC is wrong" };
     const decipher = createDecipheriv("aes-256-cbc", keys.key, keys.iv);
     const plain = Buffer.concat([decipher.update(sealed), decipher.final()]);
     const digest = sha256(plain);
     if (!digest.equals(Buffer.from(message.fileSha256))) return { error: "its hash is wrong" };
-    const shown = { length: plain.length, sha256: digest.toString("hex"), mimetype: message.mimetype, fileName: message.fileName || undefined };
+    const shown = {
+      length: plain.length,
+      sha256: digest.toString("hex"),
+      mimetype: message.mimetype,
+      fileName: message.fileName || undefined,
+    };
     return plain.length > SHOWN_BYTES ? shown : { ...shown, data: plain.toString("base64") };
   }
 
@@ -108,7 +123,12 @@ export class MediaStore {
     const named = decodeURIComponent(url.pathname.split("/").at(-1));
     if (named !== urlSafe(sha256(body))) return refuse(400, "another hash");
     const directPath = this.#keep(body);
-    return { status: 200, body: Buffer.from(JSON.stringify({ url: `https://${this.host}${directPath}`, direct_path: directPath })) };
+    return {
+      status: 200,
+      body: Buffer.from(
+        JSON.stringify({ url: `https://${this.host}${directPath}`, direct_path: directPath }),
+      ),
+    };
   }
 
   #download(url) {

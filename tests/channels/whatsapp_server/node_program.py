@@ -134,9 +134,7 @@ class NodeProgram:
                 return found
         return self._later(right, name, seconds).addCallback(lambda told: told.params)
 
-    def _later(
-        self, right: Callable[[Told], bool], name: str, seconds: float
-    ) -> Deferred[Told]:
+    def _later(self, right: Callable[[Told], bool], name: str, seconds: float) -> Deferred[Told]:
         found: Deferred[Told] = Deferred()
         entry = (right, found)
 

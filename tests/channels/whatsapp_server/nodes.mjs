@@ -18,7 +18,8 @@ export const child = (parent, tag) => children(parent, tag)[0];
 /** The bytes of the first child of that tag. Throws when there are none. */
 export function bytesOf(parent, tag) {
   const content = child(parent, tag)?.content;
-  if (!content || Array.isArray(content)) throw new Error(`<${parent?.tag}> has no bytes in <${tag}>`);
+  if (!content || Array.isArray(content))
+    throw new Error(`<${parent?.tag}> has no bytes in <${tag}>`);
   return Buffer.from(content);
 }
 

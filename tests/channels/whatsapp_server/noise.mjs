@@ -1,9 +1,9 @@
 // The encryption of the connection, the server's side: Noise_XX_25519_AESGCM_SHA256 with WhatsApp's
-// prologue ("WA", 6, 3). The client says its ephemeral key; we answer with ours, with our static key
-// and with a chain of two certificates for it; the client answers with its static key, which is what
-// it is known by from then on, and with its ClientPayload. Frames before and after are prefixed by
-// their length, three bytes, big-endian. The first one follows the prologue, which may be preceded
-// by the routing information of an earlier connection ("ED", 0, 1, length, bytes).
+// prologue ("WA", 6, 3). The client says its ephemeral key; we answer with ours, with our static
+// key and with a chain of two certificates for it; the client answers with its static key, which is
+// what it is known by from then on, and with its ClientPayload. Frames before and after are
+// prefixed by their length, three bytes, big-endian. The first one follows the prologue, which may
+// be preceded by the routing information of an earlier connection ("ED", 0, 1, length, bytes).
 import { createCipheriv, createDecipheriv, createHash, hkdfSync } from "node:crypto";
 import { Curve, proto } from "baileys";
 import { rootKeys } from "./root.mjs";
@@ -42,7 +42,10 @@ export function makeServerIdentity() {
   const leaf = { serial: 2, issuerSerial: 1, key: keys.public };
   const chain = {
     leaf: certificate(leaf, between.private),
-    intermediate: certificate({ serial: 1, issuerSerial: 0, key: between.public }, rootKeys().private),
+    intermediate: certificate(
+      { serial: 1, issuerSerial: 0, key: between.public },
+      rootKeys().private,
+    ),
   };
   return { keys, chain: proto.CertChain.encode(chain).finish() };
 }
@@ -50,7 +53,10 @@ export function makeServerIdentity() {
 function certificate(details, signer) {
   const now = Math.floor(Date.now() / 1000);
   const validity = { notBefore: now - YEAR, notAfter: now + YEAR };
-  const encoded = proto.CertChain.NoiseCertificate.Details.encode({ ...details, ...validity }).finish();
+  const encoded = proto.CertChain.NoiseCertificate.Details.encode({
+    ...details,
+    ...validity,
+  }).finish();
   return { details: encoded, signature: Curve.sign(signer, encoded) };
 }
 
@@ -81,7 +87,8 @@ export class FrameReader {
     }
     const end = start + PROLOGUE.length;
     if (this.#bytes.length < end) return false;
-    if (!this.#bytes.subarray(start, end).equals(PROLOGUE)) throw new Error("not WhatsApp's prologue");
+    if (!this.#bytes.subarray(start, end).equals(PROLOGUE))
+      throw new Error("not WhatsApp's prologue");
     this.#bytes = this.#bytes.subarray(end);
     this.#begun = true;
     return true;
@@ -113,7 +120,8 @@ export class ServerNoise {
   /** Answer the ClientHello. */
   hello(bytes) {
     const { clientHello } = proto.HandshakeMessage.decode(bytes);
-    if (clientHello?.ephemeral?.length !== 32) throw new Error("no ephemeral key in the ClientHello");
+    if (clientHello?.ephemeral?.length !== 32)
+      throw new Error("no ephemeral key in the ClientHello");
     const theirs = Buffer.from(clientHello.ephemeral);
     this.#mixHash(theirs);
     this.#mixHash(this.#ephemeral.public);

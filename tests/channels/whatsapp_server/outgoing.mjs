@@ -24,8 +24,10 @@ export class Outgoing {
   async take(connection, stanza) {
     const { faults } = this.#server;
     const refused = faults.take("refuseMessage");
-    if (refused) return this.#acknowledge(connection, stanza, { error: String(refused.error ?? INVALID) });
-    if (faults.take("loseMessage")) return this.#server.tell("lostMessage", { id: stanza.attrs.id });
+    if (refused)
+      return this.#acknowledge(connection, stanza, { error: String(refused.error ?? INVALID) });
+    if (faults.take("loseMessage"))
+      return this.#server.tell("lostMessage", { id: stanza.attrs.id });
     this.#receipts = [];
     const problem = await this.#spread(connection, stanza);
     if (problem) {
@@ -34,12 +36,19 @@ export class Outgoing {
     }
     if (faults.take("cutAfterMessage")) return connection.cut();
     if (faults.take("loseAck")) return undefined;
-    this.#acknowledge(connection, stanza, {});
-    return this.#receipts.forEach((receipt) => connection.send(receipt));
+    const receipts = this.#receipts;
+    const answer = () => {
+      this.#acknowledge(connection, stanza, {});
+      receipts.forEach((receipt) => connection.send(receipt));
+    };
+    const late = faults.take("lateAck");
+    return late ? setTimeout(answer, late.seconds * 1000) : answer();
   }
 
   #acknowledge(connection, { attrs }, more) {
-    connection.send(node("ack", { class: "message", id: attrs.id, from: attrs.to, t: now(), ...more }));
+    connection.send(
+      node("ack", { class: "message", id: attrs.id, from: attrs.to, t: now(), ...more }),
+    );
   }
 
   /** Give everybody their share. What is wrong with the stanza, if something is. */
@@ -61,7 +70,10 @@ export class Outgoing {
   }
 
   #shares(stanza) {
-    return children(child(stanza, "participants"), "to").map((to) => ({ jid: to.attrs.jid, enc: child(to, "enc") }));
+    return children(child(stanza, "participants"), "to").map((to) => ({
+      jid: to.attrs.jid,
+      enc: child(to, "enc"),
+    }));
   }
 
   async #hand(connection, stanza, { jid, enc }, { person, category }) {
@@ -69,7 +81,8 @@ export class Outgoing {
     if (!reader || !enc) return `no device for ${jid}`;
     if (parseJid(jid).device !== 0) return undefined; // another linked device: nobody looks at it
     const message = await this.#read(connection, stanza, reader, (phone, address) =>
-      phone.decrypt(address, enc.attrs.type, enc.content));
+      phone.decrypt(address, enc.attrs.type, enc.content),
+    );
     if (!message) return undefined;
     if (category === "peer") this.#server.tell("peerMessage", { message: this.#plain(message) });
     else if (reader === this.#server.people.account) this.#ownCopy(stanza, person, message);
@@ -87,7 +100,8 @@ export class Outgoing {
       if (!reader || !enc) return `no device for ${jid}`;
       if (parseJid(jid).device !== 0) continue;
       const message = await this.#read(connection, stanza, reader, (phone, address) =>
-        phone.decrypt(address, enc.attrs.type, enc.content));
+        phone.decrypt(address, enc.attrs.type, enc.content),
+      );
       if (!message) continue;
       await this.#learnKey(connection, reader, message);
       if (direct) await this.#show(stanza, { chat: group.id, reader, message });
@@ -95,7 +109,8 @@ export class Outgoing {
     if (direct) return undefined;
     for (const reader of [this.#server.people.account, ...group.members]) {
       const message = await this.#read(connection, stanza, reader, (phone, address) =>
-        phone.decryptInGroup(group.id, address, common.content));
+        phone.decryptInGroup(group.id, address, common.content),
+      );
       if (message) await this.#show(stanza, { chat: group.id, reader, message });
     }
     return undefined;
@@ -104,7 +119,11 @@ export class Outgoing {
   async #learnKey(connection, reader, message) {
     const key = message.senderKeyDistributionMessage;
     if (!key) return;
-    await reader.phone.learnSenderKey(key.groupId, connection.companion.address, key.axolotlSenderKeyDistributionMessage);
+    await reader.phone.learnSenderKey(
+      key.groupId,
+      connection.companion.address,
+      key.axolotlSenderKeyDistributionMessage,
+    );
   }
 
   /** Decrypt on a phone; undefined, and a retry receipt, when that fails or shall fail. */
@@ -117,7 +136,11 @@ export class Outgoing {
       }
       return await decrypt(reader.phone, address);
     } catch (problem) {
-      this.#server.tell("unreadable", { id: stanza.attrs.id, number: reader.number, reason: problem.message });
+      this.#server.tell("unreadable", {
+        id: stanza.attrs.id,
+        number: reader.number,
+        reason: problem.message,
+      });
       this.#askAgain(stanza, reader);
       return undefined;
     }
@@ -128,9 +151,15 @@ export class Outgoing {
     const content = [
       node("retry", { v: "1", count: "1", id, t: now() }),
       node("registration", {}, bytesFor(reader.phone.registrationId, 4)),
-      node("keys", {}, bundleNodes(reader.phone.bundle()).filter((one) => one.tag !== "registration")),
+      node(
+        "keys",
+        {},
+        bundleNodes(reader.phone.bundle()).filter((one) => one.tag !== "registration"),
+      ),
     ];
-    this.#receipts.push(node("receipt", { ...this.#sender(to, reader), id, type: "retry", t: now() }, content));
+    this.#receipts.push(
+      node("receipt", { ...this.#sender(to, reader), id, type: "retry", t: now() }, content),
+    );
   }
 
   #sender(to, reader) {
@@ -166,7 +195,16 @@ export class Outgoing {
   async #showFirst(key, { attrs }, { chat, reader, message }) {
     const plain = this.#plain(message);
     const kind = Object.keys(plain).find((name) => !NOT_SHOWN.includes(name)) ?? "empty";
-    const shown = { id: attrs.id, chat, to: attrs.to, kind, text: textOf(plain), message: plain, shownTo: [reader.number], copies: 1 };
+    const shown = {
+      id: attrs.id,
+      chat,
+      to: attrs.to,
+      kind,
+      text: textOf(plain),
+      message: plain,
+      shownTo: [reader.number],
+      copies: 1,
+    };
     this.#shown.set(key, shown);
     this.delivered.push(shown);
     const media = await this.#server.media?.open(kind, message[kind]);
@@ -178,7 +216,8 @@ export class Outgoing {
     if (reader === this.#server.people.account || reader.receipts === "none") return;
     const attrs = { ...this.#sender(to, reader), id, t: now() };
     this.#receipts.push(node("receipt", attrs));
-    if (reader.receipts === "read") this.#receipts.push(node("receipt", { ...attrs, type: "read" }));
+    if (reader.receipts === "read")
+      this.#receipts.push(node("receipt", { ...attrs, type: "read" }));
   }
 
   #plain(message) {

@@ -1,8 +1,8 @@
 // How a client becomes a linked device of the account.
 //
-// By QR: it connects with its public keys, the server gives it references, it shows one with its keys
-// and a secret in a QR, the phone scans that and signs the client's identity (`pair-success`), the
-// client signs in turn (`pair-device-sign`) and is asked to connect anew (stream error 515).
+// By QR: it connects with its public keys, the server gives it references, it shows one with its
+// keys and a secret in a QR, the phone scans that and signs the client's identity (`pair-success`),
+// the client signs in turn (`pair-device-sign`) and is asked to connect anew (stream error 515).
 //
 // By code: the client asks for a reference (`companion_hello`), its user enters the code it shows
 // into the phone; the phone answers with a key wrapped by the code (`primary_hello`), and from what
@@ -30,7 +30,9 @@ export function offer(connection, server, data) {
     publicKey: Buffer.from(data.eSkeyVal),
     signature: Buffer.from(data.eSkeySig),
   };
-  if (!isSigned(identity, Buffer.concat([KEY_TYPE, signedPreKey.publicKey]), signedPreKey.signature)) {
+  if (
+    !isSigned(identity, Buffer.concat([KEY_TYPE, signedPreKey.publicKey]), signedPreKey.signature)
+  ) {
     throw new Error("the signed pre-key is not signed by the identity");
   }
   const keys = {
@@ -39,7 +41,10 @@ export function offer(connection, server, data) {
     registrationId: Buffer.from(data.eRegid).readUInt32BE(),
     signedPreKey,
   };
-  const references = Array.from({ length: REFERENCES }, () => `2@${randomBytes(36).toString("base64")}`);
+  const references = Array.from(
+    { length: REFERENCES },
+    () => `2@${randomBytes(36).toString("base64")}`,
+  );
   connection.registration = { keys, references };
   const content = references.map((one) => node("ref", {}, Buffer.from(one)));
   const attrs = { from: SERVER, type: "set", id: server.nextId(), xmlns: "md" };
@@ -49,10 +54,15 @@ export function offer(connection, server, data) {
 /** The phone scans a QR. Throws when it is not one that a client shows now. */
 export function scan(server, qr) {
   const [reference, noiseKey, identity, secret] = qr.slice(qr.indexOf("#") + 1).split(",");
-  const connection = server.unlinked().find((one) => one.registration.references.includes(reference));
+  const connection = server
+    .unlinked()
+    .find((one) => one.registration.references.includes(reference));
   if (!connection) throw new Error("no client shows this QR (any more)");
   const { keys } = connection.registration;
-  if (noiseKey !== keys.noiseKey.toString("base64") || identity !== keys.identity.toString("base64")) {
+  if (
+    noiseKey !== keys.noiseKey.toString("base64") ||
+    identity !== keys.identity.toString("base64")
+  ) {
     throw new Error("the keys in the QR are not those of the client");
   }
   return link(server, connection, Buffer.from(secret, "base64"));
@@ -81,7 +91,11 @@ function link(server, connection, secret) {
   const id = server.nextId();
   connection.registration.signing = { id, companion, details };
   const success = node("pair-success", {}, [
-    node("device-identity", {}, proto.ADVSignedDeviceIdentityHMAC.encode({ details: identity, hmac }).finish()),
+    node(
+      "device-identity",
+      {},
+      proto.ADVSignedDeviceIdentityHMAC.encode({ details: identity, hmac }).finish(),
+    ),
     node("device", { jid: account.pn(device), lid: account.lidJid(device) }),
     node("platform", { name: "android" }),
   ]);
@@ -108,7 +122,8 @@ export function signed(server, connection, answer) {
 /** Link codes, the client's part: a question about one. */
 export function companionAsks(server, connection, query) {
   const registering = child(query, "link_code_companion_reg");
-  if (registering.attrs.stage === "companion_hello") return hello(server, connection, query, registering);
+  if (registering.attrs.stage === "companion_hello")
+    return hello(server, connection, query, registering);
   return finish(server, connection, query, registering);
 }
 
@@ -129,19 +144,29 @@ function hello(server, connection, query, registering) {
 /** The user enters a code into the phone. Throws when no client waits for one. */
 export async function enterCode(server, code) {
   const { account } = server.people;
-  const connection = server.unlinked().find((one) => one.registration.code?.number === account.number);
+  const connection = server
+    .unlinked()
+    .find((one) => one.registration.code?.number === account.number);
   if (!connection) throw new Error("no client waits for a code for this number");
   const awaited = connection.registration.code;
   const ephemeral = Curve.generateKeyPair();
   const theirs = await withCode(code, awaited.wrapped);
   awaited.shared = Curve.sharedKey(ephemeral.private, theirs);
   const content = [
-    node("link_code_pairing_wrapped_primary_ephemeral_pub", {}, await wrapByCode(code, ephemeral.public)),
+    node(
+      "link_code_pairing_wrapped_primary_ephemeral_pub",
+      {},
+      await wrapByCode(code, ephemeral.public),
+    ),
     node("primary_identity_pub", {}, account.phone.identity.public),
     node("link_code_pairing_ref", {}, Buffer.from(awaited.reference)),
   ];
   const attrs = { from: SERVER, type: "link_code_companion_reg", id: server.nextId(), t: now() };
-  connection.send(node("notification", attrs, [node("link_code_companion_reg", { stage: "primary_hello" }, content)]));
+  connection.send(
+    node("notification", attrs, [
+      node("link_code_companion_reg", { stage: "primary_hello" }, content),
+    ]),
+  );
   return {};
 }
 
@@ -161,15 +186,21 @@ function finish(server, connection, query, registering) {
   const { code, keys } = connection.registration;
   const attrs = { from: SERVER, id: query.attrs.id };
   const refuse = (message) => {
-    connection.send(node("iq", { ...attrs, type: "error" }, [node("error", { code: "400", text: "bad-request" })]));
+    connection.send(
+      node("iq", { ...attrs, type: "error" }, [
+        node("error", { code: "400", text: "bad-request" }),
+      ]),
+    );
     server.tell("pairingFailed", { message });
   };
-  if (text(bytesOf(registering, "link_code_pairing_ref")) !== code?.reference) return refuse("another reference");
+  if (text(bytesOf(registering, "link_code_pairing_ref")) !== code?.reference)
+    return refuse("another reference");
   const { phone } = server.people.account;
-  const random = openBundle(code.shared, bytesOf(registering, "link_code_pairing_wrapped_key_bundle"), [
-    keys.identity,
-    phone.identity.public,
-  ]);
+  const random = openBundle(
+    code.shared,
+    bytesOf(registering, "link_code_pairing_wrapped_key_bundle"),
+    [keys.identity, phone.identity.public],
+  );
   if (!random) return refuse("wrong code");
   const identityShared = Curve.sharedKey(phone.identity.private, keys.identity);
   const secret = hkdf(Buffer.concat([code.shared, identityShared, random]), NONE, "adv_secret");
@@ -183,8 +214,13 @@ function openBundle(shared, bundle, identities) {
   const decipher = createDecipheriv("aes-256-gcm", key, bundle.subarray(32, 44));
   decipher.setAuthTag(bundle.subarray(-TAG_BYTES));
   try {
-    const opened = Buffer.concat([decipher.update(bundle.subarray(44, -TAG_BYTES)), decipher.final()]);
-    return opened.subarray(0, 64).equals(Buffer.concat(identities)) ? opened.subarray(64) : undefined;
+    const opened = Buffer.concat([
+      decipher.update(bundle.subarray(44, -TAG_BYTES)),
+      decipher.final(),
+    ]);
+    return opened.subarray(0, 64).equals(Buffer.concat(identities))
+      ? opened.subarray(64)
+      : undefined;
   } catch {
     return undefined;
   }

@@ -4,7 +4,14 @@
 // what it was used for has worked, so that a message that cannot be read does no damage.
 import { randomInt } from "node:crypto";
 import libsignal from "libsignal";
-import { Curve, encodeWAMessage, generateSignalPubKey, proto, signedKeyPair, unpadRandomMax16 } from "baileys";
+import {
+  Curve,
+  encodeWAMessage,
+  generateSignalPubKey,
+  proto,
+  signedKeyPair,
+  unpadRandomMax16,
+} from "baileys";
 import {
   GroupCipher,
   GroupSessionBuilder,
@@ -70,7 +77,9 @@ export class Party {
   /** Begin a session with what the other side has published. */
   async begin(device, bundle) {
     this.forget(device);
-    await new libsignal.SessionBuilder(this.#store(), addressOf(device)).initOutgoing(signalBundle(bundle));
+    await new libsignal.SessionBuilder(this.#store(), addressOf(device)).initOutgoing(
+      signalBundle(bundle),
+    );
   }
 
   /** Encrypt for one device: `{type: "pkmsg" | "msg", body}`. */
@@ -85,25 +94,37 @@ export class Party {
     const cipher = new libsignal.SessionCipher(this.#store(), addressOf(device));
     const bytes = Buffer.from(ciphertext);
     const plaintext =
-      type === "pkmsg" ? await cipher.decryptPreKeyWhisperMessage(bytes) : await cipher.decryptWhisperMessage(bytes);
+      type === "pkmsg"
+        ? await cipher.decryptPreKeyWhisperMessage(bytes)
+        : await cipher.decryptWhisperMessage(bytes);
     return proto.Message.decode(unpadRandomMax16(plaintext));
   }
 
   /** What the members of a group need to read what this phone writes there. */
   async senderKey(group) {
     const name = new SenderKeyName(group, new libsignal.ProtocolAddress("self", 0));
-    return Buffer.from((await new GroupSessionBuilder(this.#groupStore()).create(name)).serialize());
+    return Buffer.from(
+      (await new GroupSessionBuilder(this.#groupStore()).create(name)).serialize(),
+    );
   }
 
   /** Encrypt for everybody in a group. */
   async encryptForGroup(group, message) {
     const name = new SenderKeyName(group, new libsignal.ProtocolAddress("self", 0));
-    return Buffer.from(await new GroupCipher(this.#groupStore(), name).encrypt(encodeWAMessage(message)));
+    return Buffer.from(
+      await new GroupCipher(this.#groupStore(), name).encrypt(encodeWAMessage(message)),
+    );
   }
 
   /** Take the key with which a device will write to a group. */
   async learnSenderKey(group, device, bytes) {
-    const distribution = new SenderKeyDistributionMessage(null, null, null, null, Buffer.from(bytes));
+    const distribution = new SenderKeyDistributionMessage(
+      null,
+      null,
+      null,
+      null,
+      Buffer.from(bytes),
+    );
     const name = new SenderKeyName(group, addressOf(device));
     await new GroupSessionBuilder(this.#groupStore()).process(name, distribution);
   }
@@ -111,7 +132,9 @@ export class Party {
   /** Decrypt what a device wrote to a group. */
   async decryptInGroup(group, device, ciphertext) {
     const name = new SenderKeyName(group, addressOf(device));
-    const plaintext = await new GroupCipher(this.#groupStore(), name).decrypt(Buffer.from(ciphertext));
+    const plaintext = await new GroupCipher(this.#groupStore(), name).decrypt(
+      Buffer.from(ciphertext),
+    );
     return proto.Message.decode(unpadRandomMax16(plaintext));
   }
 

@@ -42,7 +42,15 @@ export class Companion {
   greeted = false; // whether the phone has sent it its history
 
   constructor(account, device, { noiseKey, identity, registrationId, signedPreKey, keyIndex }) {
-    Object.assign(this, { account, device, noiseKey, identity, registrationId, signedPreKey, keyIndex });
+    Object.assign(this, {
+      account,
+      device,
+      noiseKey,
+      identity,
+      registrationId,
+      signedPreKey,
+      keyIndex,
+    });
   }
 
   /** How the other phones name it in their sessions. */
@@ -87,7 +95,13 @@ export class Group {
   keyed = new Map(); // who has told which companions the key they write with, by number
 
   constructor(id, subject, members, addressing) {
-    Object.assign(this, { id, subject, members, addressing, created: Math.floor(Date.now() / 1000) });
+    Object.assign(this, {
+      id,
+      subject,
+      members,
+      addressing,
+      created: Math.floor(Date.now() / 1000),
+    });
   }
 }
 
@@ -112,7 +126,8 @@ export class People {
   contact(number, name = undefined) {
     const digits = String(number).replace(/^\+/, "");
     if (!/^\d{5,15}$/.test(digits)) throw new Error(`${JSON.stringify(number)} is no phone number`);
-    const person = this.#byNumber.get(digits) ?? this.#keep(new Person(digits, name ?? `+${digits}`));
+    const person =
+      this.#byNumber.get(digits) ?? this.#keep(new Person(digits, name ?? `+${digits}`));
     if (name) person.name = name;
     return person;
   }

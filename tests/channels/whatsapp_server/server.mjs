@@ -17,7 +17,7 @@ export class Server {
   #lastId = 0;
   #lastGroup = 0;
 
-  /** `tell(event, details)` hears what happens; `media` keeps the files, without it there are none. */
+  /** `tell(event, details)` hears what happens; without `media` there are no files. */
   constructor({ number, name, tell, media }) {
     this.tell = tell;
     this.media = media;
@@ -66,7 +66,10 @@ export class Server {
   #logIn(connection, payload) {
     const { account } = this.people;
     const companion = account.companion(payload.device);
-    const known = companion && String(payload.username) === account.number && companion.noiseKey.equals(connection.noiseKey);
+    const known =
+      companion &&
+      String(payload.username) === account.number &&
+      companion.noiseKey.equals(connection.noiseKey);
     if (!known) return this.#fail(connection, 401);
     for (const other of this.connections) {
       if (other.companion === companion) other.end(streamConflict("replaced"));
@@ -74,8 +77,17 @@ export class Server {
     connection.companion = companion;
     companion.connection = undefined;
     this.tell("login", { jid: account.pn(companion.device) });
-    connection.send(node("ib", {}, [node("edge_routing", {}, [node("routing_info", {}, randomBytes(4))])]));
-    connection.send(node("success", { t: now(), lid: account.lidJid(companion.device), location: "test", props: "1" }));
+    connection.send(
+      node("ib", {}, [node("edge_routing", {}, [node("routing_info", {}, randomBytes(4))])]),
+    );
+    connection.send(
+      node("success", {
+        t: now(),
+        lid: account.lidJid(companion.device),
+        location: "test",
+        props: "1",
+      }),
+    );
   }
 
   /** A client that has logged in is ready to hear what it missed. */
@@ -85,7 +97,8 @@ export class Server {
 
   left(connection) {
     if (!this.connections.delete(connection)) return;
-    if (connection.companion?.connection === connection) connection.companion.connection = undefined;
+    if (connection.companion?.connection === connection)
+      connection.companion.connection = undefined;
     this.tell("closed", { linked: Boolean(connection.companion) });
   }
 
@@ -100,7 +113,9 @@ export class Server {
       case "receipt":
         return this.incoming.receipt(connection, stanza);
       case "ack":
-        return stanza.attrs.class === "message" ? this.incoming.acked(connection, stanza) : undefined;
+        return stanza.attrs.class === "message"
+          ? this.incoming.acked(connection, stanza)
+          : undefined;
       case "ib":
         return child(stanza, "offline_batch") ? this.incoming.sendMissed(connection) : undefined;
       case "presence":
@@ -127,13 +142,24 @@ export class Server {
     this.people.account.unlink(companion.device);
     this.tell("unlinked", { jid: this.people.account.pn(companion.device), why });
     for (const connection of this.connections) {
-      if (connection.companion === companion) connection.end(streamConflict("device_removed", { code: "401" }));
+      if (connection.companion === companion)
+        connection.end(streamConflict("device_removed", { code: "401" }));
     }
   }
 
   /** Make a group of the account and some contacts. */
-  makeGroup({ subject, members, addressing = "lid", id = `12036300000000${++this.#lastGroup}@g.us` }) {
-    const group = new Group(id, subject, members.map((number) => this.people.contact(number)), addressing);
+  makeGroup({
+    subject,
+    members,
+    addressing = "lid",
+    id = `12036300000000${++this.#lastGroup}@g.us`,
+  }) {
+    const group = new Group(
+      id,
+      subject,
+      members.map((number) => this.people.contact(number)),
+      addressing,
+    );
     this.people.groups.set(id, group);
     return { id };
   }

@@ -74,9 +74,7 @@ class WhatsAppServer(NodeProgram):
     async def delivered(self, number_or_group: str | None = None) -> list[Params]:
         """What phones have shown, in order: of one chat, or all."""
         answer = await self.command("delivered")
-        return [
-            one for one in answer["messages"] if number_or_group in (None, one["chat"])
-        ]
+        return [one for one in answer["messages"] if number_or_group in (None, one["chat"])]
 
     async def incoming(self, sender: str, text: str | None = None, **more: Any) -> str:
         """Somebody writes; the id of the message."""
@@ -86,7 +84,7 @@ class WhatsAppServer(NodeProgram):
         return str((await self.command("incoming", **params))["id"])
 
     def complaints(self) -> list[Params]:
-        """What it was asked that it does not know, and what failed in it: nothing, when all is well."""
+        """What it was asked and does not know, and what failed in it; nothing if all is well."""
         names = ("problem", "unknownQuery", "unknownStanza")
         return [told.params for told in self.told if told.name in names]
 

@@ -1,5 +1,5 @@
-// Signatures, really checked. Baileys' own check (7.0.0-rc14) says yes to every signature, because it
-// does not look at what libsignal's returns.
+// Signatures, really checked. Baileys' own check (7.0.0-rc14) says yes to every signature, because
+// it does not look at what libsignal's returns.
 import libsignal from "libsignal";
 import { generateSignalPubKey } from "baileys";
 

@@ -1,4 +1,4 @@
-"""The simulated WhatsApp keeps its word: an unmodified Baileys links, hears and sends through it."""
+"""The simulated WhatsApp keeps its word: a plain Baileys links, hears and sends through it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from twisted.trial.unittest import TestCase
 
 from clawgw.jsonrpc import RpcError
 from tests.channels.whatsapp_server.client import BareClient
+from tests.channels.whatsapp_server.node_program import NotTold, Params
 from tests.channels.whatsapp_server.server import NUMBER, WhatsAppServer
 
 ANNA = "491701234567"
 BEN = "491709876543"
 LIMIT = 180.0
-QUIET_SECONDS = 1.0
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
     "gg=="
@@ -55,7 +55,7 @@ class ServerTestCase(TestCase):
         await self.server.wait_for("online", since=mark)
         return self.client
 
-    async def heard(self, message_id: str, client: BareClient | None = None) -> dict[str, object]:
+    async def heard(self, message_id: str, client: BareClient | None = None) -> Params:
         """The client's message of that id."""
         client = client or self.client
         return await client.wait_for("message", lambda told: told["key"]["id"] == message_id)
@@ -226,14 +226,22 @@ class IncomingTests(ServerTestCase):
         self.assertNotIn(written, [told["key"]["id"] for told in client.all("message")])
         self.assertNotIn(written, (await self.server.command("queued"))["ids"])
 
+    async def test_a_stanza_sent_twice_is_heard_once(self) -> None:
+        written = await self.server.incoming(ANNA, "hello")
+        await self.heard(written)
+        await self.server.wait_for("receipt", lambda told: written in told["ids"])
+        await self.server.command("repeat", id=written)
+        acked = await self.server.wait_for("acked", lambda told: told["id"] == written)
+        self.assertEqual(acked["error"], "487")
+        heard = [told["key"]["id"] for told in self.client.all("message")]
+        self.assertEqual(heard.count(written), 1)
+
     async def test_the_same_id_newly_encrypted_is_heard_twice(self) -> None:
         written = await self.server.incoming(ANNA, "hello")
         await self.heard(written)
         mark = self.client.mark()
         await self.server.incoming(ANNA, "hello", id=written)
-        await self.client.wait_for(
-            "message", lambda told: told["key"]["id"] == written, since=mark
-        )
+        await self.client.wait_for("message", lambda told: told["key"]["id"] == written, since=mark)
 
     async def test_a_damaged_message_is_asked_for_again(self) -> None:
         await self.heard(await self.server.incoming(ANNA, "a session first"))
@@ -251,6 +259,26 @@ class IncomingTests(ServerTestCase):
         await self.client.command("typing", to=jid(ANNA))
         told = await self.server.wait_for("chatstate")
         self.assertEqual(told, {"to": jid(ANNA), "state": "composing"})
+        await self.server.command("typing", **{"from": ANNA})
+        [[who, state]] = (await self.client.wait_for("presence"))["presences"].items()
+        self.assertTrue(who.endswith("@lid"))
+        self.assertEqual(state["lastKnownPresence"], "composing")
+
+    async def test_a_stanza_as_it_is(self) -> None:
+        contact = await self.server.command("contact", number=ANNA)
+        offer = {"tag": "offer", "attrs": {"call-id": "C1", "call-creator": contact["lid"]}}
+        attrs = {"from": contact["lid"], "id": "1", "t": "1795315459"}
+        await self.server.command("stanza", tag="call", attrs=attrs, content=[offer])
+        call = await self.client.wait_for("call")
+        self.assertEqual((call["id"], call["status"]), ("C1", "offer"))
+
+    async def test_garbage_is_the_end_of_baileys(self) -> None:
+        with self.assertRaises(NotTold):  # nobody in it catches what it throws
+            ended = self.client.wait_for("close", since=self.client.mark())
+            await self.server.command("garbage")
+            await ended
+        await self.back()
+        await self.heard(await self.server.incoming(ANNA, "hello"))
 
 
 class OutgoingTests(ServerTestCase):
@@ -301,6 +329,31 @@ class OutgoingTests(ServerTestCase):
         await self.client.wait_for("ack", lambda told: told["id"] == acked)
         self.assertEqual([told["id"] for told in self.client.all("ack")], [acked])
         self.assertEqual([one["id"] for one in await self.server.delivered(ANNA)], [lost, acked])
+
+    async def test_the_ack_can_be_late(self) -> None:
+        await self.server.command("fault", kind="lateAck", count=1, seconds=1)
+        late = await self.send(ANNA, "one")
+        prompt = await self.send(ANNA, "two")
+        await self.client.wait_for("ack", lambda told: told["id"] == late)
+        self.assertEqual([told["id"] for told in self.client.all("ack")], [prompt, late])
+
+    async def test_read(self) -> None:
+        sent = await self.send(ANNA, "good morning")
+        await self.client.wait_for("update", lambda told: told["update"].get("status") == 3)
+        await self.server.command("read", number=ANNA, ids=[sent])
+        await self.client.wait_for("update", lambda told: told["update"].get("status") == 4)
+        await self.server.command("contact", number=ANNA, receipts="read")
+        sent = await self.send(ANNA, "good evening")
+        await self.client.wait_for(
+            "update",
+            lambda told: told["key"]["id"] == sent and told["update"].get("status") == 4,
+        )
+
+    async def test_who_is_there(self) -> None:
+        answer = await self.client.command("lookUp", numbers=[ANNA, "499999999999"])
+        self.assertEqual(
+            [(one["jid"], one["exists"]) for one in answer["found"]], [(jid(ANNA), True)]
+        )
 
     async def test_the_message_can_be_lost(self) -> None:
         await self.server.command("fault", kind="loseMessage", count=1)
@@ -374,9 +427,9 @@ class GroupTests(ServerTestCase):
     async def setUp(self) -> None:
         await super().setUp()
         await self.client.link()
-        self.group = (
-            await self.server.command("group", subject="Lunch", members=[ANNA, BEN])
-        )["id"]
+        self.group = (await self.server.command("group", subject="Lunch", members=[ANNA, BEN]))[
+            "id"
+        ]
 
     async def test_incoming(self) -> None:
         for text in ("one", "two"):
@@ -398,6 +451,12 @@ class GroupTests(ServerTestCase):
             self.assertEqual(sorted(shown["shownTo"]), sorted([NUMBER, ANNA, BEN]))
         self.assertEqual(self.server.all("unreadable"), [])
         self.assertEqual(self.server.complaints(), [])
+
+    async def test_what_there_is(self) -> None:
+        [group] = (await self.client.command("groups"))["groups"]
+        self.assertEqual((group["id"], group["subject"]), (self.group, "Lunch"))
+        numbers = {one["phoneNumber"] for one in group["participants"]}
+        self.assertEqual(numbers, {jid(NUMBER), jid(ANNA), jid(BEN)})
 
     async def test_a_group_by_numbers(self) -> None:
         group = (

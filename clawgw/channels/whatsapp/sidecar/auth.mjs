@@ -11,9 +11,11 @@ import { readFile, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BufferJSON, initAuthCreds, proto } from "baileys";
 import { coalesce, privateDirectory, removeTemporary, replaceFile, syncDirectory } from "./files.mjs";
+import { Recent } from "./recent.mjs";
 
 const CREDENTIALS = "creds.json";
 const AT_ONCE = 16;
+const CACHED = 5000;
 
 /** Open the login in a directory; it is made where it is not there. */
 export async function openAuth(directory) {
@@ -34,6 +36,7 @@ class Auth {
     this.directory = directory;
     this.creds = null;
     this._queues = new Map();
+    this._texts = new Recent(CACHED); // file name -> its text, null where there is none
     this._slots = AT_ONCE;
     this._waiting = [];
     this._sync = coalesce(() => syncDirectory(directory));
@@ -96,6 +99,7 @@ class Auth {
       if (KEY_FILE.test(name)) await rm(join(this.directory, name), { force: true });
     }
     await this._sync();
+    this._texts = new Recent(CACHED);
     this.creds = initAuthCreds();
   }
 
@@ -107,20 +111,29 @@ class Auth {
 
   async _read(name) {
     await this._queues.get(name)?.catch(() => {});
+    if (!this._texts.has(name)) this._texts.set(name, await readText(join(this.directory, name)));
+    const text = this._texts.get(name);
     try {
-      return JSON.parse(await readFile(join(this.directory, name), "utf8"), BufferJSON.reviver);
+      // Parsed each time: what a transaction does to a value must not show before it is stored.
+      return text === null ? null : JSON.parse(text, BufferJSON.reviver);
     } catch (error) {
-      if (error.code === "ENOENT" || error instanceof SyntaxError) return null; // asked for anew
+      if (error instanceof SyntaxError) return null; // WhatsApp's devices agree on a new key
       throw error;
     }
   }
 
   _write(name, text) {
-    return this._enqueue(name, () => replaceFile(join(this.directory, name), text));
+    return this._enqueue(name, async () => {
+      await replaceFile(join(this.directory, name), text);
+      this._texts.set(name, text);
+    });
   }
 
   _remove(name) {
-    return this._enqueue(name, () => rm(join(this.directory, name), { force: true }));
+    return this._enqueue(name, async () => {
+      await rm(join(this.directory, name), { force: true });
+      this._texts.set(name, null);
+    });
   }
 
   /** One file is worked on in the order asked, different ones side by side, so many at a time. */
@@ -156,14 +169,18 @@ function fileName(type, id) {
   return `${type}-${id}.json`.replaceAll("/", "__").replaceAll(":", "-");
 }
 
-async function readCredentials(path) {
-  let text;
+async function readText(path) {
   try {
-    text = await readFile(path, "utf8");
+    return await readFile(path, "utf8");
   } catch (error) {
-    if (error.code === "ENOENT") return initAuthCreds();
+    if (error.code === "ENOENT") return null;
     throw error;
   }
+}
+
+async function readCredentials(path) {
+  const text = await readText(path);
+  if (text === null) return initAuthCreds();
   try {
     return JSON.parse(text, BufferJSON.reviver);
   } catch {

@@ -5,6 +5,14 @@ export class Recent {
     this._entries = new Map();
   }
 
+  get size() {
+    return this._entries.size;
+  }
+
+  values() {
+    return this._entries.values();
+  }
+
   has(key) {
     return this._entries.has(key);
   }

@@ -35,6 +35,7 @@ import { errorWords } from "./log.mjs";
 import { contentOf, field, idField, jidField, keyOf } from "./outbound.mjs";
 import { Recent } from "./recent.mjs";
 import { RpcError } from "./rpc.mjs";
+import { openSent } from "./sent.mjs";
 import { openSpool } from "./spool.mjs";
 
 const ACK_MS = 45_000;
@@ -66,13 +67,14 @@ export class Session {
     this._params = null;
     this._auth = null;
     this._spool = null;
+    this._sent = null;
     this._socket = null;
     this._open = false;
     this._ending = false;
     this._login = null; // {kind, phoneNumber, answer} while somebody links a phone
     this._stanzas = new WeakMap(); // ciphertext -> the stanza it came in
     this._kept = new Recent(REMEMBERED); // ids of messages that were put into the spool
-    this._messages = new Recent(REMEMBERED); // message id -> {key, message}, for quoting and resending
+    this._messages = new Recent(REMEMBERED); // message id -> {key, message}, for quoting
     this._acks = new Map(); // message id -> {resolve, reject}
     this._groups = new Map(); // jid -> {metadata, at}
   }
@@ -85,6 +87,7 @@ export class Session {
     this._params = params;
     this._auth = await openAuth(directory);
     this._spool = await openSpool(directory);
+    this._sent = await openSent(directory);
     const waiting = this._spool.unconfirmed;
     // After the answer, so that the Gateway knows who we are when it reads them.
     setImmediate(() => waiting.forEach(([seq, message]) => this._notify("message", { seq, ...message })));
@@ -136,7 +139,7 @@ export class Session {
       );
     }
     await this._close();
-    await this._auth.wipe();
+    await this._wipe();
     if (linked) this._notify("connection", { state: "loggedOut", reason: "logged out here" });
     return { loggedOut: linked, told };
   }
@@ -158,6 +161,7 @@ export class Session {
     try {
       const sent = await socket.sendMessage(to, content, { messageId: id, ...(quoted ? { quoted } : {}) });
       this._messages.set(id, { key: sent.key, message: sent.message });
+      this._sent.add(id, sent.message).catch((error) => this._log.warn(error, "a sent message was not kept"));
     } catch (error) {
       this._acks.delete(id);
       if (error instanceof RpcError) throw error;
@@ -250,7 +254,7 @@ export class Session {
       syncFullHistory: false,
       shouldSyncHistoryMessage: ({ syncType }) => !NO_HISTORY.has(syncType),
       shouldIgnoreJid: (jid) => isJidBroadcast(jid) || isJidNewsletter(jid),
-      getMessage: async ({ id }) => this._messages.get(id)?.message,
+      getMessage: async ({ id }) => this._sent.get(id),
       cachedGroupMetadata: async (jid) => this._cachedGroup(jid),
       makeSignalRepository: (...args) => this._repository(...args),
     });
@@ -312,7 +316,7 @@ export class Session {
     }
     const reason = REASONS[statusCode] ?? errorWords(error);
     if (statusCode === DisconnectReason.loggedOut && linked) {
-      await this._auth.wipe();
+      await this._wipe();
       this._notify("connection", { state: "loggedOut", statusCode, reason: "the phone has removed this device" });
     } else {
       this._notify("connection", { state: "closed", statusCode, reason });
@@ -338,6 +342,11 @@ export class Session {
     for (const { reject } of this._acks.values())
       reject(new RpcError("unknown", "the connection ended before WhatsApp acknowledged the message"));
     this._acks.clear();
+  }
+
+  async _wipe() {
+    await this._auth.wipe();
+    await this._sent.clear();
   }
 
   _saveCreds() {

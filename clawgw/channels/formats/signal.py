@@ -1,0 +1,44 @@
+"""Signal's text styles: plain text, and where in it which style is.
+
+A style is ``start:length:STYLE`` as signal-cli takes it (``textStyle``), counted in UTF-16 code
+units.
+"""
+
+from __future__ import annotations
+
+from clawgw.channels.formats.dialect import Dialect, Mark, Writer
+from clawgw.channels.markdown import Link, Style
+
+__all__ = ["Signal"]
+
+_NAMES = {
+    Style.BOLD: "BOLD",
+    Style.ITALIC: "ITALIC",
+    Style.STRIKE: "STRIKETHROUGH",
+    Style.SPOILER: "SPOILER",
+    Style.CODE: "MONOSPACE",
+}
+
+
+class Signal(Dialect):
+    """Text beside its styles."""
+
+    around = dict.fromkeys(_NAMES, ("", ""))
+    links_inside = False
+
+    def allows_code(self, text: str) -> bool:
+        return True
+
+    def open(self, writer: Writer, mark: Mark) -> None:
+        writer.begun.append(writer.position)
+
+    def close(self, writer: Writer, mark: Mark) -> None:
+        begin = writer.begun.pop()
+        if isinstance(mark, Link):
+            super().close(writer, mark)
+        else:
+            writer.styles.append((begin, writer.position - begin, _NAMES[mark]))
+
+    def code_written(self, writer: Writer, begin: int) -> None:
+        if writer.position > begin:
+            writer.styles.append((begin, writer.position - begin, "MONOSPACE"))

@@ -1,0 +1,55 @@
+"""An account of Discord against the fake, with the real inbox and outbox around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+
+from clawgw.channels.account import Account
+from clawgw.channels.adapter import Provider
+from clawgw.channels.discord.provider import PROVIDER
+from tests.channels.discord.fake import FakeDiscord, make_guild
+from tests.channels.harness import ChannelCase
+
+
+class DiscordCase(ChannelCase):
+    """A test with a fake Discord: a server, a channel, a thread, and Alice."""
+
+    def setUp(self) -> None:
+        self.adapters: list[Any] = []
+        self.fake = FakeDiscord(reactor)
+        self.fake.gateway.identify_seconds = 0
+        self.fake.start()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.fake.stop()))
+        self.world = self.fake.world
+        self.guild, self.general, self.thread = make_guild(self.fake)
+        self.alice = self.world.user("alice")
+        self.addCleanup(self._close_connections)
+        super().setUp()
+
+    async def _close_connections(self) -> None:
+        """What an account keeps open for its next request."""
+        for adapter in self.adapters:
+            await adapter._api.close()
+
+    def account(self, provider: Provider, settings: dict[str, Any], name: str = "default") -> Any:
+        account = super().account(provider, settings, name)
+        self.adapters.append(account.adapter)
+        return account
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        return {"token": self.fake.token, "apiRoot": self.fake.api_root, **more}
+
+    async def running(self, **more: Any) -> Account:
+        """An account that is connected and has told Discord of its command."""
+        account = await self.start(PROVIDER, self.settings(**more))
+        if more.get("commands") is None:
+            await self.until(lambda: self.world.commands)
+        return account
+
+    async def routed_texts(self, count: int) -> list[str]:
+        """What was routed, once it is so much."""
+        await self.until(lambda: len(self.routed) >= count, lambda: str(self.routed))
+        return [message.text for message in self.routed]
