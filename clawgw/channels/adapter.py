@@ -11,7 +11,7 @@ Two promises are the adapter's own:
 - `send` raises what it knows: `SendLater` when the provider certainly did not take the message,
   `SendRefused` when it never will, `SendUnknown` when nobody can tell. A retry after `SendUnknown`
   is free if the provider recognises `Part.key` (`client_ids`), is decided by asking the provider
-  where it can be asked (`find`), and otherwise happens once at most.
+  where it can be asked (`find`), and otherwise may make a double, which is counted.
 """
 
 from __future__ import annotations

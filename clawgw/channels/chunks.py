@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -58,8 +59,8 @@ def chunks(markdown: str, fmt: Format, limit: int, *, mode: Mode = "length") -> 
     dialect, plain = dialect_of(fmt), Plain()
     packer = _Packer(dialect, limit)
     heading = False
-    for block in parse(markdown):
-        block = _with_links_spelled(block, dialect, limit)
+    for parsed in parse(markdown):
+        block = _with_links_spelled(parsed, dialect, limit)
         if mode == "newline" and not block.close and not heading:
             packer.flush()
         packer.add(block)
@@ -232,22 +233,20 @@ def _fitting(dialect: Dialect, span: Span, room: int, kind: Kind) -> int:
     """How many characters of a span fit."""
     code = kind is Kind.CODE or Style.CODE in span.styles
     room -= dialect.around_span(span, kind)
-    for number, character in enumerate(span.text):
-        room -= dialect.in_text(character, code=code)
-        if room < 0:
-            return number
-    return len(span.text) - 1
+    # No character costs nothing, so there are not more of them than there is room.
+    lengths = range(min(len(span.text), max(room, 0) + 1))
+    return bisect_right(lengths, room, key=lambda n: dialect.in_text(span.text[:n], code=code)) - 1
 
 
 def _split(spans: list[Span], where: int) -> tuple[list[Span], list[Span]]:
     """Cut a line after ``where`` characters."""
     taken: list[Span] = []
-    for number, span in enumerate(spans):
+    for span in spans:
         if len(span.text) > where:
             break
         taken.append(span)
         where -= len(span.text)
-    others = spans[number:]
+    others = spans[len(taken) :]
     if where:
         span = others[0]
         link = None if span.link is not None and span.link.bare else span.link

@@ -146,6 +146,7 @@ def _bracket_depth(text: str) -> int:
 
 
 _SCHEME = re.compile(r"(?<![A-Za-z0-9])https?\Z", re.IGNORECASE)
+_SCHEME_LENGTH = len("?https")
 _ADDRESS = re.compile(r"://[^\s<>\"`|\\\x00-\x1f\x7f]+")
 
 
@@ -153,7 +154,7 @@ def _address(state: StateInline, silent: bool) -> bool:
     """A bare address, found at the ``:`` of its scheme; what is in it is no emphasis."""
     if state.src[state.pos] != ":" or state.linkLevel > 0:
         return False
-    scheme = _SCHEME.search(state.pending)
+    scheme = _SCHEME.search(state.pending[-_SCHEME_LENGTH:])
     found = _ADDRESS.match(state.src, state.pos, state.posMax)
     if scheme is None or found is None:
         return False
@@ -161,7 +162,7 @@ def _address(state: StateInline, silent: bool) -> bool:
     if len(rest) <= len("://"):
         return False
     if not silent:
-        state.pending = state.pending[: scheme.start()]
+        state.pending = state.pending[: -len(scheme.group())]
         url = scheme.group() + rest
         opening = state.push("link_open", "a", 1)
         opening.attrs = {"href": url}
@@ -174,15 +175,19 @@ def _address(state: StateInline, silent: bool) -> bool:
 
 def _without_tail(address: str) -> str:
     """Leave out what follows an address in a sentence: full stops, emphasis, a bracket."""
-    while address:
-        last = address[-1]
-        if last in ".,;:!?'*_~" or (
-            last in ")]}" and address.count(last) > address.count("([{"[")]}".index(last)])
-        ):
-            address = address[:-1]
-        else:
+    unmatched = {close: address.count(close) - address.count(open_) for open_, close in _PAIRS}
+    end = len(address)
+    while end:
+        last = address[end - 1]
+        if unmatched.get(last, 0) > 0:
+            unmatched[last] -= 1
+        elif last not in ".,;:!?'*_~":
             break
-    return address
+        end -= 1
+    return address[:end]
+
+
+_PAIRS = ("()", "[]", "{}")
 
 
 # From tokens to blocks.

@@ -10,8 +10,10 @@ So a crash, or a connection lost at the wrong moment, leaves a part whose outcom
 
 - where the provider recognises our id of the part, it is simply sent again;
 - where the provider can be asked, it is asked, and sent again only if it is not there;
-- else it is sent again once. If that one's outcome is unknown too, the part is taken as failed.
-  Such second attempts are counted (`doubled`), for they are the only doubles there can be.
+- else it is sent again, for a message that is lost is worse than one that comes twice. Such
+  attempts are counted (`doubled`), for they are the only doubles there can be; after
+  `MOST_DOUBTS` of them the part is taken as failed, so that no fault makes a person's phone ring
+  for ever.
 
 What the provider certainly did not take is tried again, with the provider's own waiting time or a
 growing one; for so many days. What the provider refuses fails at once, and the chat goes on.
@@ -48,6 +50,7 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 300.0
 TOO_OLD_MS = 3 * 24 * 3600 * 1000
 STORE_PAUSE = 2.0
+MOST_DOUBTS = 4
 MOST_CHARS_ON_REACTOR = 1000
 
 _parts_in = msgspec.json.Decoder(tuple[Part, ...]).decode
@@ -333,8 +336,10 @@ class Courier:
             return None
         if can.finds:
             return await self._limited(self._adapter.find(shipment.target, shipment.part))
-        if shipment.doubts:
-            raise SendRefused("it was sent twice, and nobody can tell whether it arrived")
+        if shipment.doubts >= MOST_DOUBTS:
+            raise SendRefused(
+                f"it was sent {MOST_DOUBTS + 1} times, and nobody can tell whether it arrived"
+            )
         shipment.doubts += 1
         shipment.doubled += 1
         return None

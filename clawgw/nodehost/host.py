@@ -33,6 +33,9 @@ __all__ = ["GatewayLink", "NodeHost"]
 _RESULT_SECONDS = 30.0
 _FRAME_BYTES = 25 * 1024 * 1024
 _AROUND_RESULT = 64 * 1024
+_NEW_ONES = (
+    " (what is new among them counts once an operator has approved it: clawgw nodes approve)"
+)
 
 
 class _Request(msgspec.Struct, frozen=True, rename="camel"):
@@ -152,10 +155,11 @@ class NodeHost(Service):
         self._take_hello(hello)
         self._told = ""
         self._log.info(
-            "Connected to the Gateway {version} as node {node}; offering {commands}",
+            "Connected to the Gateway {version} as node {node}; offering {commands}{note}",
             version=hello.server_version,
             node=self._node_id[:12],
             commands=", ".join(sorted(self._commands)) or "nothing",
+            note=_NEW_ONES if hello.protocol >= 4 else "",
         )
         if hello.protocol >= 4:
             alive = msgspec.json.encode(self._alive()).decode()

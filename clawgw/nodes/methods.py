@@ -189,7 +189,11 @@ class NodeMethods:
         return wire.PendingAcked(node_id=self._caller(caller).node_id, acked_ids=ids)
 
     def bins(self, _: Caller, __: Any) -> wire.SkillsBins:
-        """Programs that the Gateway's skills need: it has no skills, its agents do."""
+        """Programs that a node may run unasked because skills need them (`autoAllowSkills`): none.
+
+        The Gateway has no skills. Its agents' are files in their workspaces, where an agent that
+        names a program in a skill would allow itself what no person has.
+        """
         return wire.SkillsBins(bins=[])
 
     def _caller(self, caller: Caller) -> Live:

@@ -138,7 +138,7 @@ class Running:
 class AdapterCase(TestCase):
     """A test of an adapter against a fake in this process."""
 
-    timeout = 120
+    timeout = 20
 
     def setUp(self) -> Any:
         from twisted.internet import reactor

@@ -12,12 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from clawgw.channels.markdown import Block, Kind, Line, Link, Span, Style
 
-__all__ = ["Dialect", "Mark", "Piece", "Rendered", "Writer", "units"]
+__all__ = ["Around", "Dialect", "Escapes", "Mark", "Piece", "Rendered", "Writer", "units"]
 
 _INNERMOST = 3
+
+Around = Mapping[Style, tuple[str, str]]
+"""What stands before and after a style."""
+
+Escapes = Mapping[int, str]
+"""How characters are spelled, as ``str.translate`` takes it."""
 
 Mark = Style | Link
 """What can stand around text."""
@@ -25,7 +32,7 @@ Mark = Style | Link
 
 def units(text: str) -> int:
     """The length of a text in UTF-16 code units."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 @dataclass
@@ -66,7 +73,7 @@ class Writer:
 class Dialect:
     """Text without any formatting; the formats change what they do differently."""
 
-    around: Mapping[Style, tuple[str, str]] = {}
+    around: ClassVar[Around] = {}
     """What stands before and after a style; styles that are not there are not shown."""
 
     links_inside = True
@@ -82,8 +89,8 @@ class Dialect:
     counts_markup = True
     """Whether the provider's limit is on the text with its markup."""
 
-    escapes: Mapping[int, str] = {}
-    code_escapes: Mapping[int, str] = {}
+    escapes: ClassVar[Escapes] = {}
+    code_escapes: ClassVar[Escapes] = {}
 
     # What a format says of itself.
 
@@ -282,7 +289,7 @@ class Dialect:
         # Each is spelled in the longest way it can be.
         return units(text.translate(self.code_escapes if code else self.longest()))
 
-    def longest(self) -> Mapping[int, str]:
+    def longest(self) -> Escapes:
         """The escapes with all that ``escape`` may add."""
         return self.escapes
 

@@ -8,9 +8,9 @@ brackets are spelled so that they reach nobody.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from typing import ClassVar
 
-from clawgw.channels.formats.dialect import Dialect
+from clawgw.channels.formats.dialect import Around, Dialect, Escapes
 from clawgw.channels.markdown import Link, Style
 
 __all__ = ["Discord"]
@@ -24,15 +24,15 @@ _LINE_START = re.compile(r"(?=[#>+-])|(?<=\d)(?=[.)]\s)")
 class Discord(Dialect):
     """A message's ``content``."""
 
-    around = {
+    around: ClassVar[Around] = {
         Style.BOLD: ("**", "**"),
         Style.ITALIC: ("*", "*"),
         Style.STRIKE: ("~~", "~~"),
         Style.SPOILER: ("||", "||"),
         Style.CODE: ("`", "`"),
     }
-    escapes = _ESCAPES
-    code_escapes = {ord("`"): f"`{_ZERO_WIDTH_SPACE}"}
+    escapes: ClassVar[Escapes] = _ESCAPES
+    code_escapes: ClassVar[Escapes] = {ord("`"): f"`{_ZERO_WIDTH_SPACE}"}
     schemes = ("http:", "https:")
 
     def escape(self, text: str) -> str:
@@ -44,7 +44,7 @@ class Discord(Dialect):
     def escape_address(self, text: str) -> str:
         return text
 
-    def longest(self) -> Mapping[int, str]:
+    def longest(self) -> Escapes:
         return {**_ESCAPES, ord("@"): f"@{_ZERO_WIDTH_SPACE}"}
 
     def link(self, link: Link) -> tuple[str, str]:

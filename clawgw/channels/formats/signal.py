@@ -6,7 +6,9 @@ units.
 
 from __future__ import annotations
 
-from clawgw.channels.formats.dialect import Dialect, Mark, Writer
+from typing import ClassVar
+
+from clawgw.channels.formats.dialect import Around, Dialect, Mark, Writer
 from clawgw.channels.markdown import Link, Style
 
 __all__ = ["Signal"]
@@ -23,7 +25,7 @@ _NAMES = {
 class Signal(Dialect):
     """Text beside its styles."""
 
-    around = dict.fromkeys(_NAMES, ("", ""))
+    around: ClassVar[Around] = dict.fromkeys(_NAMES, ("", ""))
     links_inside = False
 
     def allows_code(self, text: str) -> bool:

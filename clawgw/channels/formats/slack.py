@@ -7,7 +7,9 @@ between them and a word.
 
 from __future__ import annotations
 
-from clawgw.channels.formats.dialect import Dialect
+from typing import ClassVar
+
+from clawgw.channels.formats.dialect import Around, Dialect, Escapes
 from clawgw.channels.markdown import Link, Style
 
 __all__ = ["Slack"]
@@ -19,14 +21,14 @@ _ZERO_WIDTH_SPACE = "\u200b"
 class Slack(Dialect):
     """``mrkdwn``."""
 
-    around = {
+    around: ClassVar[Around] = {
         Style.BOLD: ("*", "*"),
         Style.ITALIC: ("_", "_"),
         Style.STRIKE: ("~", "~"),
         Style.CODE: ("`", "`"),
     }
-    escapes = _ESCAPES
-    code_escapes = {**_ESCAPES, ord("`"): f"`{_ZERO_WIDTH_SPACE}"}
+    escapes: ClassVar[Escapes] = _ESCAPES
+    code_escapes: ClassVar[Escapes] = {**_ESCAPES, ord("`"): f"`{_ZERO_WIDTH_SPACE}"}
     joint = _ZERO_WIDTH_SPACE
 
     def link(self, link: Link) -> tuple[str, str]:

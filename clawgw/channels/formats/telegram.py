@@ -6,8 +6,9 @@ The limit is on the text that is left when the tags are taken out.
 from __future__ import annotations
 
 from html import escape
+from typing import ClassVar
 
-from clawgw.channels.formats.dialect import Dialect, Mark
+from clawgw.channels.formats.dialect import Around, Dialect, Escapes, Mark
 from clawgw.channels.markdown import Link, Span, Style
 
 __all__ = ["Telegram"]
@@ -18,15 +19,15 @@ _ESCAPES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 class Telegram(Dialect):
     """``parse_mode`` HTML."""
 
-    around = {
+    around: ClassVar[Around] = {
         Style.BOLD: ("<b>", "</b>"),
         Style.ITALIC: ("<i>", "</i>"),
         Style.STRIKE: ("<s>", "</s>"),
         Style.SPOILER: ("<tg-spoiler>", "</tg-spoiler>"),
         Style.CODE: ("<code>", "</code>"),
     }
-    escapes = _ESCAPES
-    code_escapes = _ESCAPES
+    escapes: ClassVar[Escapes] = _ESCAPES
+    code_escapes: ClassVar[Escapes] = _ESCAPES
     quote_prefix = ""
     counts_markup = False
     schemes = ("http:", "https:", "mailto:", "tg:")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from clawgw.channels.formats.dialect import Dialect
+from typing import ClassVar
+
+from clawgw.channels.formats.dialect import Around, Dialect, Escapes
 from clawgw.channels.markdown import Style
 
 __all__ = ["WhatsApp"]
@@ -13,13 +15,13 @@ _ZERO_WIDTH_SPACE = "\u200b"
 class WhatsApp(Dialect):
     """The text of a message."""
 
-    around = {
+    around: ClassVar[Around] = {
         Style.BOLD: ("*", "*"),
         Style.ITALIC: ("_", "_"),
         Style.STRIKE: ("~", "~"),
         Style.CODE: ("`", "`"),
     }
-    code_escapes = {ord("`"): f"`{_ZERO_WIDTH_SPACE}"}
+    code_escapes: ClassVar[Escapes] = {ord("`"): f"`{_ZERO_WIDTH_SPACE}"}
     links_inside = False
 
     def escape_code(self, text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from clawgw.channels import outbox, supervisor
 from clawgw.channels.account import Account
 from clawgw.channels.messages import Outbound, OutMedia
 from clawgw.channels.slack.provider import PROVIDER
@@ -16,6 +17,8 @@ from tests.channels.slack.faults import Broken, Cut, Fault, Throttle
 class DeliveryTests(ChannelCase):
     def setUp(self) -> None:
         super().setUp()
+        self.patch(outbox, "FIRST_PAUSE", 0.02)
+        self.patch(supervisor, "FIRST_PAUSE", 0.02)
         self.slack = FakeSlack(self.reactor)
         self.slack.start()
         self.addCleanup(self.slack.stop)

@@ -176,11 +176,14 @@ class ReceiveTests(SidecarTestCase):
         one = await self.sidecar.heard("one")
         await self.server.incoming(ANNA, "two")
         two = await self.sidecar.heard("two")
+        for message in (one, two):  # else WhatsApp may deliver it again as well
+            key = message["key"]["id"]
+            await self.server.wait_for("receipt", lambda told, key=key: key in told["ids"])
         await self.sidecar.command("confirm", seqs=[one["seq"]])
         await self.again()
         again = await self.sidecar.heard("two")
         self.assertEqual((again["seq"], again["key"]), (two["seq"], two["key"]))
-        self.assertEqual([told["text"] for told in self.sidecar.all("message")], ["two"])
+        self.assertNotIn("one", [told["text"] for told in self.sidecar.all("message")])
         await self.sidecar.command("confirm", seqs=[two["seq"]])
         await self.again()
         await self.sidecar.open()

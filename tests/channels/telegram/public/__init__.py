@@ -1,0 +1,1 @@
+"""telegram-test-api, a fake of the Bot API that others wrote, from npm."""

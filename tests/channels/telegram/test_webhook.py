@@ -1,0 +1,98 @@
+"""Webhook mode: Telegram posts, we store, then we say so."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import treq
+
+from clawgw.channels.adapter import Fault
+from tests.channels.telegram.host import AdapterCase
+from tests.support.gateway import free_port
+
+URL = "https://bot.example/telegram-webhook"
+
+
+class WebhookTests(AdapterCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.port = free_port()
+        self.fake.webhook_proxy = f"http://127.0.0.1:{self.port}"
+        self.make(webhook_url=URL, webhook_port=self.port)
+
+    async def post(self, body: bytes, path: str = "/telegram-webhook", **headers: str) -> int:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        response = await treq.post(url, data=body, headers=named, persistent=False)
+        await response.content()
+        return int(response.code)
+
+    async def test_messages_arrive_in_order(self) -> None:
+        await self.start()
+        self.assertEqual(self.host.details["mode"], "webhook")
+        for number in range(20):
+            self.world.say(self.ann, str(number))
+        await self.arrived(20)
+        await self.until(lambda: len(self.world.confirmed) == 20)
+        self.assertEqual(self.host.texts, [str(number) for number in range(20)])
+
+    async def test_what_is_not_stored_is_posted_again(self) -> None:
+        await self.start()
+        self.host.fails = 2
+        self.world.say(self.ann, "do not lose me")
+        await self.arrived(1)
+        await self.until(lambda: self.world.confirmed)
+        codes = [code for _number, code in self.fake.webhooks[self.world.token].posts]
+        self.assertEqual(codes, [500, 500, 200])
+        self.assertEqual(len(self.flushLoggedErrors()), 2)
+
+    async def test_only_telegram_may_post(self) -> None:
+        await self.start()
+        update = {"update_id": 1, "message": self.world.say(self.ann, "x")}
+        await self.arrived(1)
+        forged = json.dumps({**update, "update_id": 2}).encode()
+        self.assertEqual(await self.post(forged), 403)
+        self.assertEqual(await self.post(forged, X_Telegram_Bot_Api_Secret_Token="guess"), 403)
+        self.assertEqual(await self.post(forged, "/elsewhere"), 404)
+        self.assertEqual(len(self.host.batches), 1)
+
+    async def test_garbage_and_far_too_much(self) -> None:
+        self.make(webhook_url=URL, webhook_port=self.port, webhook_secret="s3cret")
+        await self.start()
+        header: dict[str, Any] = {"X_Telegram_Bot_Api_Secret_Token": "s3cret"}
+        self.assertEqual(await self.post(b"{garbage", **header), 200)
+        try:
+            await self.post(b"x" * (2 << 20), **header)
+        except Exception as error:
+            self.assertIn("Response", type(error).__name__)
+        else:
+            self.fail("two megabytes were taken")
+        self.world.say(self.ann, "still here")
+        await self.arrived(1)
+
+    async def test_what_came_while_we_were_away_comes_then(self) -> None:
+        await self.start()
+        await self.end()
+        self.world.say(self.ann, "anybody?")
+        await self.start()
+        await self.arrived(1)
+
+    async def test_back_to_polling(self) -> None:
+        await self.start()
+        await self.end()
+        self.world.say(self.ann, "hello")
+        self.make()
+        await self.start()
+        self.assertEqual(self.host.details["mode"], "polling")
+        await self.arrived(1)
+
+    async def test_a_port_that_is_taken(self) -> None:
+        self.make(webhook_url=URL, webhook_port=self.fake.port)
+        problem = await self.assertFailure(self.begin(), Fault)
+        self.assertIn("webhookPort", str(problem))
+
+    async def test_an_address_telegram_does_not_take(self) -> None:
+        self.make(webhook_url="https://bot.example:8787/", webhook_port=self.port)
+        problem = await self.assertFailure(self.begin(), Fault)
+        self.assertIn("ports 80, 88, 443 or 8443", str(problem))
