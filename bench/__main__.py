@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from bench import load
+from bench import channels, load
 from bench.run import CASES, Plan, run, table
 from bench.seed import seed
 
@@ -18,6 +18,9 @@ def main(arguments: list[str]) -> int:
         return _seed(arguments[1:])
     if arguments[:1] == ["flood"]:
         return _flood(*arguments[1:])
+    if arguments[:1] == ["provider"]:
+        channels.provide(int(arguments[1]))
+        return 0
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("cases", nargs="*", metavar="case", help=", ".join(CASES))
     parser.add_argument("--rounds", type=int, default=Plan.rounds)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import load, nodes
+from bench import channels, load, nodes
 from bench.seed import seed
 from tests.faults.support import echo_agents
 from tests.support.gateway import GatewayProcess, free_port
@@ -189,6 +189,22 @@ def invocations(bench: Bench) -> Iterator[Row]:
         )
 
 
+def drain(bench: Bench) -> Iterator[Row]:
+    """Messages that waited at a provider: drained, stored and routed; and the lag meanwhile."""
+    found = [channels.drain() for _ in range(bench.plan.rounds)]
+    rate = statistics.median(one.rate for one in found)
+    yield Row(
+        f"messages of a provider, {channels.COUNT:,} waiting", f"{rate:,.0f}/s",
+        measured=1 / rate, most=1 / 1000,
+    )  # fmt: skip
+    lags = sorted(time for one in found for time in one.lags)
+    worst, high = lags[-1] * 1000, lags[int(len(lags) * 0.99)] * 1000
+    yield Row(
+        "health while they are drained", f"p99 {high:.1f} ms, worst {worst:.1f} ms",
+        measured=worst, most=50,
+    )  # fmt: skip
+
+
 CASES: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "memory": memory,
     "connects": connects,
@@ -198,6 +214,7 @@ CASES: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "lag": lag,
     "nodes": invocations,
     "startup": startup,
+    "drain": drain,
 }
 
 

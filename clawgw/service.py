@@ -66,6 +66,7 @@ from clawgw.nodes.events import NodeEvents, Speech
 from clawgw.nodes.invoke import Invocations
 from clawgw.nodes.methods import NodeMethods
 from clawgw.nodes.pairing import NodePairing
+from clawgw.nodes.pending import PendingWork
 from clawgw.nodes.policy import CommandPolicy
 from clawgw.nodes.registry import NodeRegistry
 from clawgw.plan import Plan, check_ports, make_plan
@@ -385,6 +386,7 @@ class GatewayService(Service):
             registry,
             pairing,
             invocations,
+            PendingWork(self.database, self._now_ms),
             node_events,
             events.send,
             self._now_ms,

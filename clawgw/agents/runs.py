@@ -243,8 +243,10 @@ class RunManager:
         Once that is committed, `admitted` begins the run.
         """
         now = self._now_ms()
-        existed = session_table.get(connection, name.key) is not None
-        session = self.book.ensure(connection, name.key, name.agent_id, now)
+        session = session_table.get(connection, name.key)
+        existed = session is not None
+        if session is None:
+            session = self.book.ensure(connection, name.key, name.agent_id, now)
         files = [file.name for file in prompt.files]
         message = new_message(user_message(prompt.text, now, run_id, files), run_id)
         message_table.append(connection, name.key, message, one_line(prompt.text))

@@ -91,7 +91,7 @@ class Channels:
             self._stranger_asked,
             now_ms,
         )
-        self._inbox = Inbox(reactor.callLater, database, self._reception, now_ms)
+        self._inbox = Inbox(reactor, database, self._reception, now_ms)
         self.hub = Hub(
             Surroundings(
                 reactor,

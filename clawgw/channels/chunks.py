@@ -211,7 +211,11 @@ def _take(rest: deque[Span], room: int, dialect: Dialect, kind: Kind) -> tuple[L
     """Take from the front of a line what fits, up to a good place to cut; and what it costs."""
     spans: list[Span] = []
     left = room
-    while rest and (cost := _span_cost(dialect, rest[0], kind)) <= left:
+    # The first comparison spares us the second on all that is left of a very long line.
+    while rest and len(rest[0].text) <= left:
+        cost = _span_cost(dialect, rest[0], kind)
+        if cost > left:
+            break
         spans.append(rest.popleft())
         left -= cost
     if not rest:

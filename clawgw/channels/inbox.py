@@ -16,13 +16,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from clawgw.channels.messages import Inbound
+from clawgw.pump import Pump
 from clawgw.store import channels as channel_table
 from clawgw.store import inbox as table
 from clawgw.store.database import Connection, Database, StoreError
@@ -55,7 +57,7 @@ class Inbox:
     """What came in through all accounts.
 
     Args:
-        later: calls something after so many seconds.
+        reactor: for pauses.
         database: where it is stored.
         now_ms: the time, in milliseconds since the epoch.
     """
@@ -64,17 +66,18 @@ class Inbox:
 
     def __init__(
         self,
-        later: Callable[..., object],
+        reactor: Any,
         database: Database,
         incoming: Incoming,
         now_ms: Callable[[], int],
     ) -> None:
-        self._later = later
+        self._reactor = reactor
         self._database = database
         self._incoming = incoming
         self._now_ms = now_ms
         self._lanes: dict[tuple[str, str, str], deque[tuple[InboxRow, Inbound]]] = {}
         self._waiting = 0
+        self._new: Pump[tuple[InboxRow, Inbound]] = Pump(reactor, self._take)
         self._blocked: list[Deferred[None]] = []
         self._stopping = False
 
@@ -106,30 +109,32 @@ class Inbox:
             return rows
 
         rows = await self._database.write(change)
-        for row in rows:
-            self._take(row, by_id[row.message_id])
+        self._begin([(row, by_id[row.message_id]) for row in rows])
         return len(rows)
 
     async def recover(self) -> None:
         """Take up what a crash left new."""
         last = 0
         while rows := await self._database.read_in_thread(table.waiting, last, 500):
-            for row in rows:
-                last = row.seq
-                self._take(row, _decode(row.body))
+            last = rows[-1].seq
+            self._begin([(row, _decode(row.body)) for row in rows])
 
     def stop(self) -> None:
         """Route nothing more; what is new stays so until the next start."""
         self._stopping = True
+        self._new.clear()
         self._lanes.clear()
         self._unblock()
 
     # Routing
 
-    def _take(self, row: InboxRow, message: Inbound) -> None:
-        if self._stopping:
-            return
-        self._waiting += 1
+    def _begin(self, new: list[tuple[InboxRow, Inbound]]) -> None:
+        if not self._stopping:
+            self._waiting += len(new)
+            self._new.add(new)
+
+    def _take(self, new: tuple[InboxRow, Inbound]) -> None:
+        row, message = new
         lane = (row.channel, row.account, row.chat)
         if lane in self._lanes:
             self._lanes[lane].append((row, message))
@@ -161,9 +166,7 @@ class Inbox:
                 await self._incoming.route(row, message)
             except StoreError as problem:
                 self.log.warn("{why}; routing will be tried again", why=str(problem))
-                pause: Deferred[None] = Deferred()
-                self._later(AGAIN_SECONDS, pause.callback, None)
-                await pause
+                await deferLater(self._reactor, AGAIN_SECONDS)
                 continue
             except Exception:  # noqa: BLE001 - one bad message must not hold up the others
                 self.log.failure(

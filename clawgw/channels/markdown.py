@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import cache
+from itertools import groupby
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
@@ -152,11 +154,13 @@ _ADDRESS = re.compile(r"://[^\s<>\"`|\\\x00-\x1f\x7f]+")
 
 def _address(state: StateInline, silent: bool) -> bool:
     """A bare address, found at the ``:`` of its scheme; what is in it is no emphasis."""
-    if state.src[state.pos] != ":" or state.linkLevel > 0:
+    if state.src[state.pos] != ":":
         return False
-    scheme = _SCHEME.search(state.pending[-_SCHEME_LENGTH:])
+    scheme = _SCHEME.search(state.src[max(state.pos - _SCHEME_LENGTH, 0) : state.pos])
     found = _ADDRESS.match(state.src, state.pos, state.posMax)
     if scheme is None or found is None:
+        return False
+    if not (silent or state.pending.endswith(scheme.group())):
         return False
     rest = _without_tail(found.group())
     if len(rest) <= len("://"):
@@ -164,18 +168,23 @@ def _address(state: StateInline, silent: bool) -> bool:
     if not silent:
         state.pending = state.pending[: -len(scheme.group())]
         url = scheme.group() + rest
-        opening = state.push("link_open", "a", 1)
-        opening.attrs = {"href": url}
-        opening.info = "auto"
+        # In the text of a link it is just text.
+        if not state.linkLevel:
+            opening = state.push("link_open", "a", 1)
+            opening.attrs = {"href": url}
+            opening.info = "auto"
         state.push("text", "", 0).content = url
-        state.push("link_close", "a", -1)
+        if not state.linkLevel:
+            state.push("link_close", "a", -1)
     state.pos += len(rest)
     return True
 
 
 def _without_tail(address: str) -> str:
     """Leave out what follows an address in a sentence: full stops, emphasis, a bracket."""
-    unmatched = {close: address.count(close) - address.count(open_) for open_, close in _PAIRS}
+    unmatched = {
+        ending: address.count(ending) - address.count(opening) for opening, ending in _BRACKETS
+    }
     end = len(address)
     while end:
         last = address[end - 1]
@@ -187,7 +196,7 @@ def _without_tail(address: str) -> str:
     return address[:end]
 
 
-_PAIRS = ("()", "[]", "{}")
+_BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
 
 
 # From tokens to blocks.
@@ -287,11 +296,11 @@ def _closes(token: Token, opening: Token) -> bool:
 def _task(lines: tuple[Line, ...]) -> tuple[tuple[Line, ...], str | None]:
     """Take the box off a task list's item."""
     span = lines[0][0] if lines and lines[0] else Span("")
-    found = re.match(r"\[([ xX])\] +(?=\S)", span.text)
+    found = re.match(r"\[([ xX])\] +", span.text)
     if found is None or span.styles or span.link:
         return lines, None
     text = replace(span, text=span.text[found.end() :])
-    return ((text, *lines[0][1:]), *lines[1:]), "☐ " if found.group(1) == " " else "☑ "
+    return ((text, *lines[0][1:]), *lines[1:]), "☐ " if found[1] == " " else "☑ "
 
 
 # Inside a paragraph.
@@ -347,27 +356,35 @@ def _text_spans(text: str, styles: frozenset[Style], link: Link | None) -> Itera
             yield Span(part, styles, Link(part, bare=True) if is_address else link)
 
 
-_SPOILER = re.compile(r"\|\|(?=[^\s|])|(?<=[^\s|])\|\|")
-
-
 def _with_spoilers(line: Sequence[Span]) -> Line:
     """Make a spoiler of what is between two ``||`` in a line."""
-    count = sum(len(_SPOILER.findall(span.text)) for span in line if Style.CODE not in span.styles)
-    if count < 2:
+    text = "".join(
+        "x" * len(span.text) if Style.CODE in span.styles else span.text for span in line
+    )
+    bars = _spoiler_bars(text)
+    if not bars:
         return tuple(line)
+    dropped = {place + offset for place in bars for offset in (0, 1)}
     spans: list[Span] = []
-    left, hidden = count - count % 2, False
+    begin = 0
     for span in line:
-        parts = [span.text]
-        if Style.CODE not in span.styles and left:
-            parts = _SPOILER.split(span.text, maxsplit=left)
-        for number, part in enumerate(parts):
-            if number:
-                hidden, left = not hidden, left - 1
+        characters = enumerate(span.text, begin)
+        kept = ((number, each) for number, each in characters if number not in dropped)
+        for hidden, group in groupby(kept, lambda each: bisect(bars, each[0]) % 2 == 1):
             styles = span.styles | {Style.SPOILER} if hidden else span.styles
-            if part:
-                spans.append(replace(span, text=part, styles=styles))
+            spans.append(replace(span, text="".join(each for _, each in group), styles=styles))
+        begin += len(span.text)
     return tuple(spans)
+
+
+def _spoiler_bars(text: str) -> list[int]:
+    """Where the ``||`` are that begin and end spoilers, in turn: both touch what they hide."""
+    bars: list[int] = []
+    for found in re.finditer(r"\|\|", text):
+        place = found.end() if len(bars) % 2 == 0 else found.start() - 1
+        if text[place : place + 1].strip("| \t"):
+            bars.append(found.start())
+    return bars[: len(bars) - len(bars) % 2]
 
 
 # Tables.

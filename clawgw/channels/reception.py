@@ -9,7 +9,7 @@ one transaction.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -176,7 +176,7 @@ class Reception:
     def _judge(self, account: Account, message: Inbound) -> Verdict:
         return judge(message, account.policy, self._senders.approved(*account.id))
 
-    def _settle(self, row: InboxRow, state: str, why: str = "") -> Awaitable[None]:
+    def _settle(self, row: InboxRow, state: str, why: str = "") -> Awaitable[Any]:
         return self._database.write(table.settle, row.seq, state, why)
 
     # The agent
@@ -192,14 +192,15 @@ class Reception:
         limit = account.settings.history_limit if message.chat.kind != "direct" else 0
 
         def change(connection: Connection) -> Admitted | None:
-            if not table.is_waiting(connection, row.seq):
+            if not table.settle(connection, row.seq, "routed", run_id=run_id):
                 return None
-            heard = table.take_heard(connection, row.channel, row.account, row.chat, limit)
+            heard: Sequence[bytes] = ()
+            if limit:
+                heard = table.take_heard(connection, row.channel, row.account, row.chat, limit)
             context = context_of(label, message, [_decode(one) for one in heard],
                                  verdict.system_prompt)  # fmt: skip
             prompt = Prompt(text_of(message), files=_files(message), context=context)
             admitted = self._runs.admit(connection, name, name.key, prompt, run_id, delivery)
-            table.settle(connection, row.seq, "routed", run_id=run_id)
             session_table.set_route(connection, name.key, row.channel, _encode(target))
             return admitted
 
@@ -213,13 +214,11 @@ class Reception:
             return
         self._runs.admitted(admitted)
         seen = Deferred.fromCoroutine(account.adapter.seen(message))
-        seen.addErrback(
-            lambda failure: self.log.info(
-                "{channel}: no read receipt: {why}",
-                channel=account.channel,
-                why=failure.getErrorMessage(),
-            )  # fmt: skip
-        )
+        seen.addErrback(self._not_seen, account)
+
+    def _not_seen(self, failure: Any, account: Account) -> None:
+        why = failure.getErrorMessage()
+        self.log.info("{channel}: no read receipt: {why}", channel=account.channel, why=why)
 
     # Strangers
 
@@ -286,11 +285,10 @@ class Reception:
         target = _target(row, message)
 
         def change(connection: Connection) -> int | None:
-            if not table.is_waiting(connection, row.seq):
+            if not table.settle(connection, row.seq, state):
                 return None
             if also is not None:
                 also(connection)
-            table.settle(connection, row.seq, state)
             reply = Outbound(text=text, reply_to=_quoted(account, message))
             return put(connection, f"reply:{run_id_of(row)}", target, reply, self._now_ms())
 

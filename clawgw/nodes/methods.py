@@ -18,9 +18,11 @@ from clawgw.methods import Caller, MethodTable, Spliced
 from clawgw.nodes.events import NodeEvents
 from clawgw.nodes.invoke import Invocations
 from clawgw.nodes.pairing import NodePairing
+from clawgw.nodes.pending import DEFAULT_ITEMS, PendingWork
 from clawgw.nodes.registry import Live, NodeRegistry
 from clawgw.protocol import nodes as wire
-from clawgw.protocol.errors import invalid
+from clawgw.protocol.base import given
+from clawgw.protocol.errors import RequestError, invalid
 from clawgw.trust.scopes import NODE, PAIRING, READ, WRITE
 from clawgw.trust.session_tokens import BoundSession
 
@@ -37,6 +39,7 @@ class NodeMethods:
     registry: NodeRegistry
     pairing: NodePairing
     invocations: Invocations
+    pending: PendingWork
     node_events: NodeEvents
     send: SendTo
     now_ms: Callable[[], int]
@@ -50,6 +53,7 @@ class NodeMethods:
         table.add("node.describe", self.describe, scope=READ, agents=True)
         table.add("node.rename", self.rename, scope=PAIRING)
         table.add("node.invoke", self.invoke, scope=WRITE, agents=True)
+        table.add("node.pending.enqueue", self.enqueue, scope=WRITE)
         table.add("node.pair.request", self.pair_request, scope=PAIRING)
         table.add("node.pair.list", self.pair_list, scope=PAIRING)
         table.add("node.pair.approve", self.approve, scope=PAIRING)
@@ -91,7 +95,22 @@ class NodeMethods:
         bound = caller.bound_session
         if bound is not None:
             return await self.invoke_for_tool(caller, bound, params)
-        return await self.invocations.invoke(caller, params)
+        try:
+            return await self.invocations.invoke(caller, params)
+        except RequestError as refusal:
+            record = self.registry.record(params.node_id)
+            raise await self.pending.after(record, params, refusal) from None
+
+    async def enqueue(
+        self, caller: Caller, params: wire.PendingEnqueueParams
+    ) -> wire.PendingEnqueued:
+        """Ask a node for something when it wakes."""
+        node_id = params.node_id.strip()
+        self.registry.describe(node_id, caller.version)
+        item = await self.pending.enqueue(node_id, params)
+        return wire.PendingEnqueued(
+            node_id=node_id, revision=self.pending.revision(node_id), queued=item
+        )
 
     async def pair_request(
         self, _: Caller, params: wire.NodePairRequestParams
@@ -114,7 +133,7 @@ class NodeMethods:
                 request_id=approved.request_id,
                 node_id=live.node_id,
                 decision="approved",
-                ts=self.now_ms(),
+                ts=approved.node.approved_at_ms,
             )
             self.send(live.connection.conn_id, "node.pair.resolved", event)
         return approved
@@ -127,6 +146,7 @@ class NodeMethods:
         """Let go of a node."""
         node_id = params.node_id.strip()
         await self.registry.remove(node_id)
+        await self.pending.forget(node_id)
         return wire.NodePairRemoved(node_id=node_id)
 
     def verify(self, _: Caller, params: wire.NodePairVerifyParams) -> wire.NodePairVerified:
@@ -175,18 +195,23 @@ class NodeMethods:
         """What a node could run for the Gateway; nothing is run there."""
         return wire.RunnerInventoryUpdated(node_id=self._caller(caller).node_id)
 
-    def drain(self, caller: Caller, _: wire.PendingDrainParams) -> wire.PendingDrained:
-        """Work that waits for a node: an invocation never waits for one, so there is none."""
-        return wire.PendingDrained(node_id=self._caller(caller).node_id, items=[])
+    async def drain(self, caller: Caller, params: wire.PendingDrainParams) -> wire.PendingDrained:
+        """What a node that woke is asked for."""
+        limit = given(params.max_items, DEFAULT_ITEMS)
+        return await self.pending.drain(self._caller(caller).node_id, limit)
 
     def pull(self, caller: Caller, _: Any) -> wire.PendingActions:
-        """See `drain`."""
-        return wire.PendingActions(node_id=self._caller(caller).node_id, actions=[])
+        """What an app that is on the screen again is to do."""
+        node_id = self._caller(caller).node_id
+        actions = self.pending.actions(node_id, self.registry.commands(node_id))
+        return wire.PendingActions(node_id=node_id, actions=actions)
 
-    def ack(self, caller: Caller, params: wire.PendingAckParams) -> wire.PendingAcked:
-        """See `drain`."""
+    async def ack(self, caller: Caller, params: wire.PendingAckParams) -> wire.PendingAcked:
+        """It did these."""
+        node_id = self._caller(caller).node_id
         ids = list(dict.fromkeys(params.ids))
-        return wire.PendingAcked(node_id=self._caller(caller).node_id, acked_ids=ids)
+        remaining = await self.pending.acknowledge(node_id, ids)
+        return wire.PendingAcked(node_id=node_id, acked_ids=ids, remaining_count=remaining)
 
     def bins(self, _: Caller, __: Any) -> wire.SkillsBins:
         """Programs that a node may run unasked because skills need them (`autoAllowSkills`): none.

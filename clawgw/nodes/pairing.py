@@ -131,7 +131,8 @@ class NodePairing:
         missing = scope_rules.uncovered(scopes, required)
         if missing:
             raise missing_scope(version, missing[0], required)
-        fields: dict[str, object] = {"approved": _surface(request), "approved_at": self._now_ms()}
+        now = self._now_ms()
+        fields: dict[str, object] = {"approved": _surface(request), "approved_at": now}
         if self._book.get(request.node_id) is None:
             fields["profile"] = _profile(request)
         token = new_salt() if version < 4 else None
@@ -141,7 +142,7 @@ class NodePairing:
         record = self._book.get(request.node_id)
         assert record is not None
         node = structs.replace(_approved(record), token=token or UNSET)
-        self._resolved(request, "approved")
+        self._resolved(request, "approved", now)
         return wire.NodePairApproved(request_id=request_id, node=node)
 
     async def reject(self, request_id: str) -> wire.NodePairRejected:
@@ -212,12 +213,13 @@ class NodePairing:
         self,
         request: wire.NodePairRequest,
         decision: Literal["approved", "rejected", "expired"],
+        at_ms: int | None = None,
     ) -> None:
         event = wire.NodePairResolvedEvent(
             request_id=request.request_id,
             node_id=request.node_id,
             decision=decision,
-            ts=self._now_ms(),
+            ts=self._now_ms() if at_ms is None else at_ms,
         )
         self._events.publish("node.pair.resolved", event)
 

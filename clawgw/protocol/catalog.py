@@ -90,6 +90,7 @@ def method_types() -> dict[str, MethodTypes]:
         "node.pluginTools.update": of(nodes.PluginToolsUpdateParams, nodes.PluginToolsUpdated),
         "node.skills.update": of(nodes.SkillsUpdateParams, nodes.SkillsUpdated),
         "node.runnerInventory.update": of(AnyParams, nodes.RunnerInventoryUpdated),
+        "node.pending.enqueue": of(nodes.PendingEnqueueParams, nodes.PendingEnqueued),
         "node.pending.drain": of(nodes.PendingDrainParams, nodes.PendingDrained),
         "node.pending.pull": of(NoParams, nodes.PendingActions),
         "node.pending.ack": of(nodes.PendingAckParams, nodes.PendingAcked),

@@ -283,6 +283,41 @@ class RunnerInventoryUpdated(Open, frozen=True):
     node_id: Name
 
 
+PendingType = Literal["status.request", "location.request"]
+
+
+class PendingItem(Open, frozen=True):
+    """Something a node is asked for when it wakes; `default` is what nobody asked for."""
+
+    id: Name
+    type: PendingType
+    priority: Literal["default", "normal", "high"]
+    created_at_ms: Count
+    expires_at_ms: Maybe[Count | None] = UNSET
+
+
+class PendingEnqueueParams(Params, frozen=True):
+    """`node.pending.enqueue` (version 4): ask a node for something when it wakes.
+
+    `wake` is taken and means nothing: this Gateway cannot push.
+    """
+
+    node_id: Name
+    type: PendingType
+    priority: Maybe[Literal["normal", "high"]] = UNSET
+    expires_in_ms: Maybe[Annotated[int, Meta(ge=1000, le=86_400_000)]] = UNSET
+    wake: Maybe[bool] = UNSET
+
+
+class PendingEnqueued(Open, frozen=True):
+    """Result of `node.pending.enqueue`."""
+
+    node_id: Name
+    revision: Count
+    queued: PendingItem
+    wake_triggered: bool = False
+
+
 class PendingDrainParams(Params, frozen=True):
     """`node.pending.drain` (version 4)."""
 
@@ -290,19 +325,28 @@ class PendingDrainParams(Params, frozen=True):
 
 
 class PendingDrained(Open, frozen=True):
-    """Result of `node.pending.drain`: the work that waited. Here nothing ever waits."""
+    """Result of `node.pending.drain`: what the node is asked for, and whether there is more."""
 
     node_id: Name
-    items: list[Any]
-    revision: Count = 0
-    has_more: bool = False
+    items: list[PendingItem]
+    revision: Count
+    has_more: bool
+
+
+class PendingAction(Open, frozen=True):
+    """A command that an app refused because it was not on the screen."""
+
+    id: Name
+    command: Name
+    params_json: str | None = field(name="paramsJSON")
+    enqueued_at_ms: Count
 
 
 class PendingActions(Open, frozen=True):
-    """Result of `node.pending.pull` (version 4): see `PendingDrained`."""
+    """Result of `node.pending.pull` (version 4)."""
 
     node_id: Name
-    actions: list[Any]
+    actions: list[PendingAction]
 
 
 class PendingAckParams(Params, frozen=True):
@@ -316,7 +360,7 @@ class PendingAcked(Open, frozen=True):
 
     node_id: Name
     acked_ids: list[str]
-    remaining_count: Count = 0
+    remaining_count: Count
 
 
 class SkillsBins(Open, frozen=True):

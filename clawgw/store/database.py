@@ -27,6 +27,8 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from clawgw.pump import Pump
+
 P = ParamSpec("P")
 T = TypeVar("T")
 Connection = sqlite3.Connection
@@ -166,6 +168,7 @@ class SqliteDatabase:
             self._reader = connect(path, read_only=True)
         except sqlite3.Error as problem:
             raise StoreError(f"cannot open the store {path}: {problem}") from None
+        self._done: Pump[_Work] = Pump(reactor, _deliver)
         self._closed = False
         self._local = threading.local()
         self._queue: SimpleQueue[_Work | None] = SimpleQueue()
@@ -224,7 +227,7 @@ class SqliteDatabase:
             closing = work is None
             if batch:
                 self._commit(batch)
-                self._reactor.callFromThread(_deliver, batch)
+                self._reactor.callFromThread(self._done.add, batch)
         self._writer.close()
 
     def _commit(self, batch: list[_Work]) -> None:
@@ -242,7 +245,6 @@ class SqliteDatabase:
                 work.result = failure
 
 
-def _deliver(batch: list[_Work]) -> None:
-    """Tell the askers, in the order they asked, on the reactor."""
-    for work in batch:
-        work.deferred.callback(work.result)
+def _deliver(work: _Work) -> None:
+    """Tell an asker, on the reactor; they are told in the order in which they asked."""
+    work.deferred.callback(work.result)

@@ -66,21 +66,20 @@ def waiting(connection: Connection, after: int, limit: int) -> list[InboxRow]:
     return [InboxRow(*row) for row in rows]
 
 
-def is_waiting(connection: Connection, seq: int) -> bool:
-    """Whether a message still waits to be routed."""
-    row = connection.execute("SELECT state FROM inbox WHERE seq = ?", (seq,)).fetchone()
-    return row is not None and row[0] == "new"
-
-
 def settle(
     connection: Connection, seq: int, state: str, why: str = "", run_id: str | None = None
-) -> None:
-    """What became of a message; what is only `heard` keeps its content."""
-    connection.execute(
+) -> bool:
+    """What became of a message; what is only `heard` keeps its content.
+
+    Returns:
+        Whether that was open.
+    """
+    changed = connection.execute(
         "UPDATE inbox SET state = ?, why = ?, run_id = ?,"
-        " body = CASE WHEN ? = 'heard' THEN body END WHERE seq = ?",
+        " body = CASE WHEN ? = 'heard' THEN body END WHERE seq = ? AND state = 'new'",
         (state, why or None, run_id, state, seq),
     )
+    return changed.rowcount > 0
 
 
 def take_heard(

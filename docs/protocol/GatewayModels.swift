@@ -62,6 +62,12 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case canvasFilesRead = "canvas.files.read"
     case canvasFilesReset = "canvas.files.reset"
     case canvasFilesWrite = "canvas.files.write"
+    case channelPairApprove = "channel.pair.approve"
+    case channelPairList = "channel.pair.list"
+    case channelPairReject = "channel.pair.reject"
+    case channelPairRemove = "channel.pair.remove"
+    case channelsLogout = "channels.logout"
+    case channelsStatus = "channels.status"
     case chatAbort = "chat.abort"
     case chatHistory = "chat.history"
     case chatInject = "chat.inject"
@@ -98,11 +104,14 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case nodePairVerify = "node.pair.verify"
     case nodePendingAck = "node.pending.ack"
     case nodePendingDrain = "node.pending.drain"
+    case nodePendingEnqueue = "node.pending.enqueue"
     case nodePendingPull = "node.pending.pull"
     case nodePluginToolsUpdate = "node.pluginTools.update"
     case nodeRename = "node.rename"
     case nodeRunnerInventoryUpdate = "node.runnerInventory.update"
     case nodeSkillsUpdate = "node.skills.update"
+    case poll
+    case send
     case sessionsCompact = "sessions.compact"
     case sessionsDelete = "sessions.delete"
     case sessionsList = "sessions.list"
@@ -115,11 +124,15 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case systemEvent = "system-event"
     case systemPresence = "system-presence"
     case talkMode = "talk.mode"
+    case webLoginStart = "web.login.start"
+    case webLoginWait = "web.login.wait"
 }
 
 /// Every event.
 public enum GatewayEvent: String, Codable, CaseIterable, Sendable {
     case agent
+    case channelPairRequested = "channel.pair.requested"
+    case channelPairResolved = "channel.pair.resolved"
     case chat
     case connectChallenge = "connect.challenge"
     case devicePairRequested = "device.pair.requested"
@@ -228,6 +241,80 @@ public struct A2uiState: Codable, Equatable, Sendable {
         self.surfaces = surfaces
         self.screens = screens
         self.ok = ok
+    }
+}
+
+/// One account, as apps read it. Nothing here is a secret; times in milliseconds.
+public struct AccountSnapshot: Codable, Equatable, Sendable {
+    public let accountId: String
+    public let enabled: Bool
+    public let configured: Bool
+    public let running: Bool
+    public let connected: Bool
+    public let reconnectAttempts: Int
+    public let healthState: String
+    public let dmPolicy: String
+    public let allowFrom: [String]
+    public let name: String?
+    public let linked: Bool?
+    public let lastError: String?
+    public let warning: String?
+    public let lastConnectedAt: Int?
+    public let lastStartAt: Int?
+    public let lastStopAt: Int?
+    public let lastInboundAt: Int?
+    public let lastOutboundAt: Int?
+    public let lastProbeAt: Int?
+    public let mode: String?
+    public let baseUrl: String?
+    public let probe: JSONValue?
+
+    public init(
+        accountId: String,
+        enabled: Bool,
+        configured: Bool,
+        running: Bool,
+        connected: Bool,
+        reconnectAttempts: Int,
+        healthState: String,
+        dmPolicy: String,
+        allowFrom: [String],
+        name: String? = nil,
+        linked: Bool? = nil,
+        lastError: String? = nil,
+        warning: String? = nil,
+        lastConnectedAt: Int? = nil,
+        lastStartAt: Int? = nil,
+        lastStopAt: Int? = nil,
+        lastInboundAt: Int? = nil,
+        lastOutboundAt: Int? = nil,
+        lastProbeAt: Int? = nil,
+        mode: String? = nil,
+        baseUrl: String? = nil,
+        probe: JSONValue? = nil
+    ) {
+        self.accountId = accountId
+        self.enabled = enabled
+        self.configured = configured
+        self.running = running
+        self.connected = connected
+        self.reconnectAttempts = reconnectAttempts
+        self.healthState = healthState
+        self.dmPolicy = dmPolicy
+        self.allowFrom = allowFrom
+        self.name = name
+        self.linked = linked
+        self.lastError = lastError
+        self.warning = warning
+        self.lastConnectedAt = lastConnectedAt
+        self.lastStartAt = lastStartAt
+        self.lastStopAt = lastStopAt
+        self.lastInboundAt = lastInboundAt
+        self.lastOutboundAt = lastOutboundAt
+        self.lastProbeAt = lastProbeAt
+        self.mode = mode
+        self.baseUrl = baseUrl
+        self.probe = probe
     }
 }
 
@@ -1563,6 +1650,135 @@ public struct ChallengeEvent: Codable, Equatable, Sendable {
     }
 }
 
+/// Whether there was a login, and what has to be done besides.
+public struct ChannelLoggedOut: Codable, Equatable, Sendable {
+    public let channel: String
+    public let accountId: String
+    public let cleared: Bool
+    public let loggedOut: Bool
+
+    public init(
+        channel: String,
+        accountId: String,
+        cleared: Bool,
+        loggedOut: Bool
+    ) {
+        self.channel = channel
+        self.accountId = accountId
+        self.cleared = cleared
+        self.loggedOut = loggedOut
+    }
+}
+
+/// How apps show a channel.
+public struct ChannelMeta: Codable, Equatable, Sendable {
+    public let id: String
+    public let label: String
+    public let detailLabel: String
+    public let systemImage: String?
+
+    public init(
+        id: String,
+        label: String,
+        detailLabel: String,
+        systemImage: String? = nil
+    ) {
+        self.id = id
+        self.label = label
+        self.detailLabel = detailLabel
+        self.systemImage = systemImage
+    }
+}
+
+/// `channel.pair.approve` and `channel.pair.reject`.
+public struct ChannelPairDecisionParams: Codable, Equatable, Sendable {
+    public let code: String
+    public let channel: String?
+
+    public init(
+        code: String,
+        channel: String? = nil
+    ) {
+        self.code = code
+        self.channel = channel
+    }
+}
+
+/// Who waits, and who was let in.
+public struct ChannelPairList: Codable, Equatable, Sendable {
+    public let pending: [ChannelStranger]
+    public let approved: [ChannelStranger]
+
+    public init(
+        pending: [ChannelStranger],
+        approved: [ChannelStranger]
+    ) {
+        self.pending = pending
+        self.approved = approved
+    }
+}
+
+/// `channel.pair.list`.
+public struct ChannelPairListParams: Codable, Equatable, Sendable {
+    public let channel: String?
+
+    public init(
+        channel: String? = nil
+    ) {
+        self.channel = channel
+    }
+}
+
+/// `channel.pair.remove`: take an approval back.
+public struct ChannelPairRemoveParams: Codable, Equatable, Sendable {
+    public let channel: String
+    public let sender: String
+    public let accountId: String?
+
+    public init(
+        channel: String,
+        sender: String,
+        accountId: String? = nil
+    ) {
+        self.channel = channel
+        self.sender = sender
+        self.accountId = accountId
+    }
+}
+
+/// The answer to a decision, and event `channel.pair.resolved`.
+public struct ChannelPairResolved: Codable, Equatable, Sendable {
+    public let channel: String
+    public let accountId: String
+    public let sender: String
+    public let name: String
+    public let decision: ChannelPairResolvedDecision
+    public let ts: Int
+
+    public init(
+        channel: String,
+        accountId: String,
+        sender: String,
+        name: String,
+        decision: ChannelPairResolvedDecision,
+        ts: Int
+    ) {
+        self.channel = channel
+        self.accountId = accountId
+        self.sender = sender
+        self.name = name
+        self.decision = decision
+        self.ts = ts
+    }
+}
+
+/// What `ChannelPairResolved.decision` may be.
+public enum ChannelPairResolvedDecision: String, Codable, Sendable {
+    case approved
+    case rejected
+    case removed
+}
+
 /// Somebody in a chat who decided; the channel vouches for them (version 4).
 public struct ChannelReviewer: Codable, Equatable, Sendable {
     public let channel: String
@@ -1577,6 +1793,101 @@ public struct ChannelReviewer: Codable, Equatable, Sendable {
         self.channel = channel
         self.accountId = accountId
         self.senderId = senderId
+    }
+}
+
+/// Somebody who wrote to an account without being on a list; also `channel.pair.requested`.
+public struct ChannelStranger: Codable, Equatable, Sendable {
+    public let channel: String
+    public let accountId: String
+    public let sender: String
+    public let name: String
+    public let ts: Int
+    public let code: String?
+    public let approvedAt: Int?
+
+    public init(
+        channel: String,
+        accountId: String,
+        sender: String,
+        name: String,
+        ts: Int,
+        code: String? = nil,
+        approvedAt: Int? = nil
+    ) {
+        self.channel = channel
+        self.accountId = accountId
+        self.sender = sender
+        self.name = name
+        self.ts = ts
+        self.code = code
+        self.approvedAt = approvedAt
+    }
+}
+
+/// `channels.logout`.
+public struct ChannelsLogoutParams: Codable, Equatable, Sendable {
+    public let channel: String
+    public let accountId: String?
+
+    public init(
+        channel: String,
+        accountId: String? = nil
+    ) {
+        self.channel = channel
+        self.accountId = accountId
+    }
+}
+
+/// The answer to `channels.status`.
+public struct ChannelsStatus: Codable, Equatable, Sendable {
+    public let ts: Int
+    public let channelOrder: [String]
+    public let channelLabels: [String: String]
+    public let channelDetailLabels: [String: String]
+    public let channelSystemImages: [String: String]
+    public let channelMeta: [ChannelMeta]
+    public let channels: [String: JSONValue]
+    public let channelAccounts: [String: [AccountSnapshot]]
+    public let channelDefaultAccountId: [String: String]
+
+    public init(
+        ts: Int,
+        channelOrder: [String],
+        channelLabels: [String: String],
+        channelDetailLabels: [String: String],
+        channelSystemImages: [String: String],
+        channelMeta: [ChannelMeta],
+        channels: [String: JSONValue],
+        channelAccounts: [String: [AccountSnapshot]],
+        channelDefaultAccountId: [String: String]
+    ) {
+        self.ts = ts
+        self.channelOrder = channelOrder
+        self.channelLabels = channelLabels
+        self.channelDetailLabels = channelDetailLabels
+        self.channelSystemImages = channelSystemImages
+        self.channelMeta = channelMeta
+        self.channels = channels
+        self.channelAccounts = channelAccounts
+        self.channelDefaultAccountId = channelDefaultAccountId
+    }
+}
+
+/// `channels.status`; with `probe` the providers are asked.
+public struct ChannelsStatusParams: Codable, Equatable, Sendable {
+    public let probe: Bool?
+    public let timeoutMs: Int?
+    public let channel: String?
+
+    public init(
+        probe: Bool? = nil,
+        timeoutMs: Int? = nil,
+        channel: String? = nil
+    ) {
+        self.probe = probe
+        self.timeoutMs = timeoutMs
+        self.channel = channel
     }
 }
 
@@ -3979,12 +4290,12 @@ public struct PendingAckParams: Codable, Equatable, Sendable {
 public struct PendingAcked: Codable, Equatable, Sendable {
     public let nodeId: String
     public let ackedIds: [String]
-    public let remainingCount: Int?
+    public let remainingCount: Int
 
     public init(
         nodeId: String,
         ackedIds: [String],
-        remainingCount: Int? = nil
+        remainingCount: Int
     ) {
         self.nodeId = nodeId
         self.ackedIds = ackedIds
@@ -3992,14 +4303,34 @@ public struct PendingAcked: Codable, Equatable, Sendable {
     }
 }
 
-/// Result of `node.pending.pull` (version 4): see `PendingDrained`.
+/// A command that an app refused because it was not on the screen.
+public struct PendingAction: Codable, Equatable, Sendable {
+    public let id: String
+    public let command: String
+    public let paramsJSON: String?
+    public let enqueuedAtMs: Int
+
+    public init(
+        id: String,
+        command: String,
+        paramsJSON: String?,
+        enqueuedAtMs: Int
+    ) {
+        self.id = id
+        self.command = command
+        self.paramsJSON = paramsJSON
+        self.enqueuedAtMs = enqueuedAtMs
+    }
+}
+
+/// Result of `node.pending.pull` (version 4).
 public struct PendingActions: Codable, Equatable, Sendable {
     public let nodeId: String
-    public let actions: [JSONValue]
+    public let actions: [PendingAction]
 
     public init(
         nodeId: String,
-        actions: [JSONValue]
+        actions: [PendingAction]
     ) {
         self.nodeId = nodeId
         self.actions = actions
@@ -4017,24 +4348,115 @@ public struct PendingDrainParams: Codable, Equatable, Sendable {
     }
 }
 
-/// Result of `node.pending.drain`: the work that waited. Here nothing ever waits.
+/// Result of `node.pending.drain`: what the node is asked for, and whether there is more.
 public struct PendingDrained: Codable, Equatable, Sendable {
     public let nodeId: String
-    public let items: [JSONValue]
-    public let revision: Int?
-    public let hasMore: Bool?
+    public let items: [PendingItem]
+    public let revision: Int
+    public let hasMore: Bool
 
     public init(
         nodeId: String,
-        items: [JSONValue],
-        revision: Int? = nil,
-        hasMore: Bool? = nil
+        items: [PendingItem],
+        revision: Int,
+        hasMore: Bool
     ) {
         self.nodeId = nodeId
         self.items = items
         self.revision = revision
         self.hasMore = hasMore
     }
+}
+
+/// `node.pending.enqueue` (version 4): ask a node for something when it wakes. `wake` is taken and means nothing: this Gateway cannot push.
+public struct PendingEnqueueParams: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let type: PendingEnqueueParamsType
+    public let priority: PendingEnqueueParamsPriority?
+    public let expiresInMs: Int?
+    public let wake: Bool?
+
+    public init(
+        nodeId: String,
+        type: PendingEnqueueParamsType,
+        priority: PendingEnqueueParamsPriority? = nil,
+        expiresInMs: Int? = nil,
+        wake: Bool? = nil
+    ) {
+        self.nodeId = nodeId
+        self.type = type
+        self.priority = priority
+        self.expiresInMs = expiresInMs
+        self.wake = wake
+    }
+}
+
+/// What `PendingEnqueueParams.type` may be.
+public enum PendingEnqueueParamsType: String, Codable, Sendable {
+    case locationRequest = "location.request"
+    case statusRequest = "status.request"
+}
+
+/// What `PendingEnqueueParams.priority` may be.
+public enum PendingEnqueueParamsPriority: String, Codable, Sendable {
+    case high
+    case normal
+}
+
+/// Result of `node.pending.enqueue`.
+public struct PendingEnqueued: Codable, Equatable, Sendable {
+    public let nodeId: String
+    public let revision: Int
+    public let queued: PendingItem
+    public let wakeTriggered: Bool?
+
+    public init(
+        nodeId: String,
+        revision: Int,
+        queued: PendingItem,
+        wakeTriggered: Bool? = nil
+    ) {
+        self.nodeId = nodeId
+        self.revision = revision
+        self.queued = queued
+        self.wakeTriggered = wakeTriggered
+    }
+}
+
+/// Something a node is asked for when it wakes; `default` is what nobody asked for.
+public struct PendingItem: Codable, Equatable, Sendable {
+    public let id: String
+    public let type: PendingItemType
+    public let priority: PendingItemPriority
+    public let createdAtMs: Int
+    public let expiresAtMs: Int?
+
+    public init(
+        id: String,
+        type: PendingItemType,
+        priority: PendingItemPriority,
+        createdAtMs: Int,
+        expiresAtMs: Int? = nil
+    ) {
+        self.id = id
+        self.type = type
+        self.priority = priority
+        self.createdAtMs = createdAtMs
+        self.expiresAtMs = expiresAtMs
+    }
+}
+
+/// What `PendingItem.type` may be.
+public enum PendingItemType: String, Codable, Sendable {
+    case locationRequest = "location.request"
+    case statusRequest = "status.request"
+}
+
+/// What `PendingItem.priority` may be.
+public enum PendingItemPriority: String, Codable, Sendable {
+    case `default` = "default"
+    case high
+    case normal
 }
 
 /// A file a run reads, as it was when the run was planned.
@@ -4293,6 +4715,50 @@ public struct PolicySocket: Codable, Equatable, Sendable {
     ) {
         self.path = path
         self.token = token
+    }
+}
+
+/// `poll`: a question with answers to choose from.
+public struct PollParams: Codable, Equatable, Sendable {
+    public let to: String
+    public let question: String
+    public let options: [String]
+    public let idempotencyKey: String
+    public let maxSelections: Int?
+    public let durationSeconds: Int?
+    public let durationHours: Int?
+    public let silent: Bool?
+    public let isAnonymous: Bool?
+    public let threadId: String?
+    public let channel: String?
+    public let accountId: String?
+
+    public init(
+        to: String,
+        question: String,
+        options: [String],
+        idempotencyKey: String,
+        maxSelections: Int? = nil,
+        durationSeconds: Int? = nil,
+        durationHours: Int? = nil,
+        silent: Bool? = nil,
+        isAnonymous: Bool? = nil,
+        threadId: String? = nil,
+        channel: String? = nil,
+        accountId: String? = nil
+    ) {
+        self.to = to
+        self.question = question
+        self.options = options
+        self.idempotencyKey = idempotencyKey
+        self.maxSelections = maxSelections
+        self.durationSeconds = durationSeconds
+        self.durationHours = durationHours
+        self.silent = silent
+        self.isAnonymous = isAnonymous
+        self.threadId = threadId
+        self.channel = channel
+        self.accountId = accountId
     }
 }
 
@@ -4608,6 +5074,105 @@ public struct RunnerInventoryUpdated: Codable, Equatable, Sendable {
         nodeId: String
     ) {
         self.nodeId = nodeId
+    }
+}
+
+/// `send`: a message of the operator's, or of an agent's tool.
+public struct SendParams: Codable, Equatable, Sendable {
+    public let to: String
+    public let idempotencyKey: String
+    public let message: String?
+    public let mediaUrl: String?
+    public let mediaUrls: [String]?
+    public let buffer: String?
+    public let filename: String?
+    public let contentType: String?
+    public let asVoice: Bool?
+    public let gifPlayback: Bool?
+    public let channel: String?
+    public let accountId: String?
+    public let agentId: String?
+    public let replyToId: String?
+    public let threadId: String?
+    public let forceDocument: Bool?
+    public let silent: Bool?
+    public let parseMode: SendParamsParseMode?
+    public let sessionKey: String?
+
+    public init(
+        to: String,
+        idempotencyKey: String,
+        message: String? = nil,
+        mediaUrl: String? = nil,
+        mediaUrls: [String]? = nil,
+        buffer: String? = nil,
+        filename: String? = nil,
+        contentType: String? = nil,
+        asVoice: Bool? = nil,
+        gifPlayback: Bool? = nil,
+        channel: String? = nil,
+        accountId: String? = nil,
+        agentId: String? = nil,
+        replyToId: String? = nil,
+        threadId: String? = nil,
+        forceDocument: Bool? = nil,
+        silent: Bool? = nil,
+        parseMode: SendParamsParseMode? = nil,
+        sessionKey: String? = nil
+    ) {
+        self.to = to
+        self.idempotencyKey = idempotencyKey
+        self.message = message
+        self.mediaUrl = mediaUrl
+        self.mediaUrls = mediaUrls
+        self.buffer = buffer
+        self.filename = filename
+        self.contentType = contentType
+        self.asVoice = asVoice
+        self.gifPlayback = gifPlayback
+        self.channel = channel
+        self.accountId = accountId
+        self.agentId = agentId
+        self.replyToId = replyToId
+        self.threadId = threadId
+        self.forceDocument = forceDocument
+        self.silent = silent
+        self.parseMode = parseMode
+        self.sessionKey = sessionKey
+    }
+}
+
+/// What `SendParams.parseMode` may be.
+public enum SendParamsParseMode: String, Codable, Sendable {
+    case HTML
+}
+
+/// The answer to both. `queued`: it is safe with the Gateway and was not delivered so far.
+public struct Sent: Codable, Equatable, Sendable {
+    public let runId: String
+    public let channel: String
+    public let messageId: String?
+    public let messageIds: [String]?
+    public let chatId: String?
+    public let to: String?
+    public let queued: Bool?
+
+    public init(
+        runId: String,
+        channel: String,
+        messageId: String? = nil,
+        messageIds: [String]? = nil,
+        chatId: String? = nil,
+        to: String? = nil,
+        queued: Bool? = nil
+    ) {
+        self.runId = runId
+        self.channel = channel
+        self.messageId = messageId
+        self.messageIds = messageIds
+        self.chatId = chatId
+        self.to = to
+        self.queued = queued
     }
 }
 
@@ -5823,6 +6388,75 @@ public struct ToolOverrides: Codable, Equatable, Sendable {
         self.mcpToolsDeny = mcpToolsDeny
         self.skills = skills
         self.webSearch = webSearch
+    }
+}
+
+/// Where a login is. `qr`: what the picture says, for a terminal (ours).
+public struct WebLogin: Codable, Equatable, Sendable {
+    public let message: String
+    public let connected: Bool
+    public let qrDataUrl: String?
+    public let qr: String?
+    public let code: String?
+
+    public init(
+        message: String,
+        connected: Bool,
+        qrDataUrl: String? = nil,
+        qr: String? = nil,
+        code: String? = nil
+    ) {
+        self.message = message
+        self.connected = connected
+        self.qrDataUrl = qrDataUrl
+        self.qr = qr
+        self.code = code
+    }
+}
+
+/// `web.login.start`; `channel` and `phone` are ours.
+public struct WebLoginStartParams: Codable, Equatable, Sendable {
+    public let force: Bool?
+    public let timeoutMs: Int?
+    public let verbose: Bool?
+    public let accountId: String?
+    public let channel: String?
+    public let phone: String?
+
+    public init(
+        force: Bool? = nil,
+        timeoutMs: Int? = nil,
+        verbose: Bool? = nil,
+        accountId: String? = nil,
+        channel: String? = nil,
+        phone: String? = nil
+    ) {
+        self.force = force
+        self.timeoutMs = timeoutMs
+        self.verbose = verbose
+        self.accountId = accountId
+        self.channel = channel
+        self.phone = phone
+    }
+}
+
+/// `web.login.wait`; `channel` is ours.
+public struct WebLoginWaitParams: Codable, Equatable, Sendable {
+    public let timeoutMs: Int?
+    public let accountId: String?
+    public let currentQrDataUrl: String?
+    public let channel: String?
+
+    public init(
+        timeoutMs: Int? = nil,
+        accountId: String? = nil,
+        currentQrDataUrl: String? = nil,
+        channel: String? = nil
+    ) {
+        self.timeoutMs = timeoutMs
+        self.accountId = accountId
+        self.currentQrDataUrl = currentQrDataUrl
+        self.channel = channel
     }
 }
 

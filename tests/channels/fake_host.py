@@ -100,7 +100,8 @@ class FakeHost:
         for condition, deferred in list(self._waiting):
             if condition():
                 self._waiting.remove((condition, deferred))
-                deferred.callback(None)
+                # Not from inside the adapter: what follows may well be to stop it.
+                self.reactor.callLater(0, deferred.callback, None)
 
 
 class Running:

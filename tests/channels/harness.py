@@ -69,7 +69,7 @@ class ChannelCase(TestCase):
             self.reactor, self.reactor.getThreadPool(), self.directory / "store.sqlite"
         )
         self.recorder = Recorder(self.database)
-        self.inbox = Inbox(self.reactor.callLater, self.database, self.recorder, self.now_ms)
+        self.inbox = Inbox(self.reactor, self.database, self.recorder, self.now_ms)
 
     async def _close(self) -> None:
         for account in self.accounts:

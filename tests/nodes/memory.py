@@ -13,6 +13,7 @@ from clawgw.nodes.events import NodeEvents, Speech
 from clawgw.nodes.invoke import Invocations
 from clawgw.nodes.methods import NodeMethods
 from clawgw.nodes.pairing import NodePairing
+from clawgw.nodes.pending import PendingWork
 from clawgw.nodes.policy import CommandPolicy
 from clawgw.nodes.registry import NodeRegistry
 from clawgw.protocol.connect import ClientInfo
@@ -94,6 +95,7 @@ class World:
             self.registry,
             self.pairing,
             self.invocations,
+            PendingWork(self.database, now_ms),
             NodeEvents(self.book, self.events, self._say, now_ms),
             self.send,
             now_ms,

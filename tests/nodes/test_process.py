@@ -212,6 +212,43 @@ class RemovedTests(ProcessTestCase):
         self.assertEqual(error["message"], "unknown nodeId")
 
 
+class SleepingTests(ProcessTestCase):
+    """An app that is not on the screen, and what it is told when it is."""
+
+    config = {"gateway": {"nodes": {"allowCommands": ["camera.snap"]}}}  # noqa: RUF012
+
+    def test_a_photo_is_taken_later_also_after_a_sudden_end(self) -> None:
+        phone = {"platform": "ios", "deviceFamily": "iPhone"}
+        operator = self.operator()
+        node = self.node(about=phone, commands=["camera.snap"])
+        self.approve(operator, node)
+        about = {"nodeId": node.node_id}
+        snap = {**about, "command": "camera.snap", "params": {"a": 1}, "idempotencyKey": "k"}
+        waiting = operator.post("node.invoke", snap)
+        asleep = {"code": "NODE_BACKGROUND_UNAVAILABLE", "message": "not on the screen"}
+        node.answers(node.asked("k"), ok=False, error=asleep)
+        error = self.refused(operator.result, waiting)
+        self.assertEqual(error["details"]["code"], "QUEUED_UNTIL_FOREGROUND")
+        self.assertEqual(error["details"]["nodeError"], asleep)
+        operator.request("node.pending.enqueue", {**about, "type": "location.request"})
+        self.gateway.kill()
+        self.gateway.start()
+        operator = self.operator()
+        node = self.node(about=phone, commands=["camera.snap"])
+        (action,) = node.request("node.pending.pull")["actions"]
+        self.assertEqual(action["id"], error["details"]["queuedActionId"])
+        self.assertEqual(action["command"], "camera.snap")
+        self.assertEqual(json.loads(action["paramsJSON"]), {"a": 1})
+        acked = node.request("node.pending.ack", {"ids": [action["id"], "other"]})
+        self.assertEqual(acked["remainingCount"], 0)
+        drained = node.request("node.pending.drain")["items"]
+        self.assertEqual([item["type"] for item in drained],
+                         ["location.request", "status.request"])  # fmt: skip
+        self.refused(operator.request, "node.invoke", snap)
+        self.assertEqual(node.request("node.pending.pull")["actions"], [])
+        self.assertEqual(node.payloads("node.invoke.request"), [])
+
+
 class LongLivedTests(ProcessTestCase):
     """Restarts, large results, presence, what a node publishes."""
 
@@ -276,7 +313,8 @@ class LongLivedTests(ProcessTestCase):
         kept = node.request("node.pluginTools.update", {"tools": tools})
         self.assertEqual(kept, {"nodeId": node.node_id, "tools": tools[:1]})
         self.assertEqual(node.request("node.skills.update", {"skills": []})["skills"], [])
-        self.assertEqual(node.request("node.pending.drain")["items"], [])
+        drained = node.request("node.pending.drain")
+        self.assertEqual([item["id"] for item in drained["items"]], ["baseline-status"])
         self.assertEqual(node.request("node.pending.pull")["actions"], [])
         self.assertEqual(node.request("node.pending.ack", {"ids": ["a"]})["ackedIds"], ["a"])
         self.assertTrue(node.request("node.runnerInventory.update", {"protocolFeatures": []}))

@@ -25,7 +25,7 @@ from clawgw.channels.http import HttpError
 from clawgw.channels.messages import Inbound
 from clawgw.store.database import StoreError
 
-BATCH = 500
+BATCH = 50
 FULL, EMPTY = 2_000, 500
 SPARSE = 200
 """So many events without a message, and how far they go is stored by itself."""

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, TimeoutError
 from twisted.python.failure import Failure
 
 from clawgw.channels.adapter import (
@@ -123,10 +123,9 @@ class SignalAdapter(Adapter[SignalAccount]):
         child = await self._start_child(number)
         try:
             try:
-                await self._greet(child)
+                await self._serve(child)
             except ProcessGone as problem:
                 raise await self._why_not(number, str(problem)) from None
-            await self._serve(child)
         finally:
             self._link = self._child = None
             await child.stop()
@@ -163,14 +162,9 @@ class SignalAdapter(Adapter[SignalAccount]):
         except ProcessGone as problem:
             raise Fault(str(problem)) from None
         try:
-            try:
-                await self._choose_account(link)
-                await self._greet(link)
-                if self.settings.receive_mode == "manual":
-                    await link.request("subscribeReceive", self._common, timeout=ASK_SECONDS)
-            except (ProcessGone, RpcError, RpcTimeout) as problem:
-                raise Fault(f"the daemon of signal-cli: {problem}") from None
             await self._serve(link)
+        except (ProcessGone, RpcError, RpcTimeout) as problem:
+            raise Fault(f"the daemon of signal-cli: {problem}") from None
         finally:
             self._link = None
             await link.stop()
@@ -180,8 +174,7 @@ class SignalAdapter(Adapter[SignalAccount]):
         """Wait until it is up, and learn who we are.
 
         Raises:
-            ProcessGone: it has ended.
-            Fault
+            ProcessGone, Fault, RpcError, RpcTimeout
         """
         seconds = self.settings.startup_timeout_ms / 1000
         try:
@@ -198,6 +191,8 @@ class SignalAdapter(Adapter[SignalAccount]):
         if uuid is not None and uuid != self._own.uuid:
             self._own = Own(self._own.number, uuid)
             await self.host.remember({"uuid": uuid})
+        if self.settings.socket is not None and self.settings.receive_mode == "manual":
+            await link.request("subscribeReceive", self._common, timeout=ASK_SECONDS)
         self._link = link
         self.host.connected(
             name=self._own.number,
@@ -207,18 +202,29 @@ class SignalAdapter(Adapter[SignalAccount]):
         )
 
     async def _serve(self, link: RpcLink) -> None:
-        """Store what is heard until the link has ended."""
-        ended = link.ended
+        """Store what is heard, from the first word on, until the link has ended.
 
-        def finish(reason: str) -> str:
-            self._intake.finish()
-            return reason
-
-        ended.addCallback(finish)
-        await self._intake.run()
+        Raises:
+            ProcessGone: it ended before it was up.
+            Fault, RpcError, RpcTimeout, StoreError
+        """
+        ended = link.ended.addCallback(self._finish)
+        storing = Deferred.fromCoroutine(self._intake.run())
+        try:
+            if self.settings.socket is not None:
+                await self._choose_account(link)
+            await self._greet(link)
+            await storing
+        finally:
+            storing.addErrback(lambda _: None)
+            storing.cancel()
         reason = await ended
         if self._link is not None:  # else it was us who ended it
             raise Fault(f"signal-cli: {reason}")
+
+    def _finish(self, reason: str) -> str:
+        self._intake.finish()
+        return reason
 
     def _renew(self) -> None:
         """Let the child end when its file has become too large; `run` is called again."""

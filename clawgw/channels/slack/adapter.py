@@ -119,7 +119,7 @@ class SlackAdapter(Adapter[SlackAccount]):
             self.host.connected(name=f"@{name} ({team})", id=me.user, mode="socket")
             greeted.callback(None)
 
-        socket = SocketMode(self.host.reactor, self._app, self.host.log)
+        socket = SocketMode(self.host.reactor, self._app, self.host.warn, self.host.log)
         intake = Intake(
             self.host, self.settings, self._directory, positions, me, self, socket.pause
         )

@@ -33,6 +33,7 @@ MOST_CONVERSATIONS = 200
 MOST_PAGES = 10
 MOST_THREADS = 20
 PAGE = 200
+GONE = frozenset({"channel_not_found", "not_in_channel", "is_archived"})
 TYPES = "im,mpim,private_channel,public_channel"
 
 Store = Callable[[Sequence[Picked]], Awaitable[None]]
@@ -84,8 +85,10 @@ class CatchUp:
                 try:
                     await self._conversation(channel, newest)
                 except Refused as problem:
-                    self._log.info("{why}", why=str(problem))
-                    gone.append(channel)
+                    if problem.error in GONE:
+                        gone.append(channel)
+                    else:
+                        self._warn(f"a conversation cannot be looked through: {problem}")
         except SlackError as problem:
             self._warn(f"messages sent while it was not running may be missing: {problem}")
         return gone

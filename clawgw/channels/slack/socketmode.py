@@ -47,15 +47,20 @@ class SocketMode:
 
     Args:
         api: with the app's token.
+        warn: shows a trouble in the status.
     """
 
-    def __init__(self, reactor: Any, api: SlackApi, log: Logger) -> None:
+    def __init__(
+        self, reactor: Any, api: SlackApi, warn: Callable[[str], None], log: Logger
+    ) -> None:
         self._reactor = reactor
         self._api = api
+        self._warn = warn
         self._log = log
         self._lines: set[_Line] = set()
         self._opened: deque[float] = deque(maxlen=MOST_OPENINGS)
         self._paused = False
+        self._crowded = False
 
     async def run(
         self, on_envelope: Callable[[Envelope], None], on_connected: Callable[[], None]
@@ -73,6 +78,7 @@ class SocketMode:
         try:
             line = await self._open()
             on_connected()
+            self._look_around(line)
             while True:
                 reason = await line.leaving()
                 if line.ended is not None:
@@ -80,6 +86,7 @@ class SocketMode:
                 if reason == "link_disabled":
                     raise Fatal("Socket Mode is switched off for the app; switch it on again")
                 line, old = await self._successor(line), line
+                self._look_around(line)
                 old.retire(RETIRE_SECONDS)
         finally:
             await self._close()
@@ -125,9 +132,23 @@ class SocketMode:
             raise Fault(str(problem)) from None
         self._lines.add(line)
         line.when_ended(lambda: self._lines.discard(line))
-        line.pause(self._paused)
+        if self._paused:
+            line.pause(True)
         await line.greeted(self._reactor)
         return line
+
+    def _look_around(self, line: _Line) -> None:
+        """Whether somebody else is connected with the same token, when this line was greeted."""
+        others = line.count - len(self._lines)
+        if others > 0:
+            self._crowded = True
+            self._warn(
+                f"Slack counts {others} other connection(s) of this app; if another program uses "
+                "the same app token, each gets only a part of the messages"
+            )
+        elif self._crowded:
+            self._crowded = False
+            self._warn("")
 
     async def _address(self) -> str:
         try:
@@ -149,7 +170,9 @@ class SocketMode:
 
 
 class _Line:
-    """One socket."""
+    """One socket; `count` is how many of the app there are, this one included."""
+
+    count = 1
 
     def __init__(self, on_envelope: Callable[[Envelope], None], log: Logger) -> None:
         self._on_envelope = on_envelope
@@ -228,6 +251,8 @@ class _Line:
         kind = message.get("type")
         if kind == "hello":
             if not self._hello.called:
+                count = message.get("num_connections")
+                self.count = count if isinstance(count, int) else 1
                 self._hello.callback(None)
         elif kind == "disconnect":
             self._leave(str(message.get("reason")))

@@ -31,7 +31,7 @@ from clawgw.channels.format import Format
 from clawgw.channels.http import Http, HttpError
 from clawgw.channels.messages import Media, Part, Press, Target
 from clawgw.channels.telegram.api import BotApi, BotError, as_fault, as_fetch_error
-from clawgw.channels.telegram.inbound import Read, joined_albums, reaction_notice, read
+from clawgw.channels.telegram.inbound import Albums, Read, reaction_notice, read
 from clawgw.channels.telegram.menu import menu
 from clawgw.channels.telegram.outbound import chat_id
 from clawgw.channels.telegram.polling import Numbered, Poller
@@ -81,6 +81,7 @@ class TelegramAdapter(Adapter[TelegramAccount]):
         self._http = Http(host.reactor, "Telegram")
         self._api: BotApi | None = None
         self._sender = BotSender(host, settings, self._bot)
+        self._albums = Albums()
         self._me = User(id=0)
         self._aside: set[Deferred[None]] = set()
 
@@ -92,7 +93,10 @@ class TelegramAdapter(Adapter[TelegramAccount]):
         try:
             await self._receive()
         except (BotError, HttpError) as error:
-            raise as_fault(error) from None
+            fault = as_fault(error)
+            if isinstance(fault, Fatal):
+                await self._http.close()
+            raise fault from None
         except CancelledError:
             await self._http.close()
             raise
@@ -143,9 +147,10 @@ class TelegramAdapter(Adapter[TelegramAccount]):
         self._sender.know_moves(cursor)
         if offset is not None:
             cursor["offset"] = str(offset)
-        messages = joined_albums(reads)
+        messages, absorbed = self._albums.join(reads)
         if messages or cursor:
             await self.host.received(messages, cursor)
+        self._albums.stored(absorbed)
 
     async def _take_one(self, update: Update, raw: msgspec.Raw) -> None:
         await self._take([(update, raw)], None)

@@ -38,6 +38,7 @@ REFUSED = (
     "Telegram does not accept the bot token; take it from @BotFather and set botToken, then it is "
     "tried again"
 )
+TOO_LARGE = "the file is larger than Telegram takes from bots (50 MB)"
 ANOTHER_POLLER = (
     "another program receives this bot's messages (Telegram: 409 Conflict). A bot can be used by "
     "one program only: stop the other one, or make a new bot with @BotFather"
@@ -195,8 +196,14 @@ def as_send_error(error: BotError | HttpError) -> SendError:
     """What a failed call means for the message that was to be sent."""
     if isinstance(error, HttpUnreachable):
         return SendLater(str(error), account_wide=True)
+    if isinstance(error, HttpBadAnswer) and error.status == 413:
+        return SendRefused(TOO_LARGE)
+    if isinstance(error, HttpBadAnswer) and 400 <= error.status < 500:
+        return SendLater(str(error), account_wide=True)  # something in between let nothing through
     if isinstance(error, HttpError):
         return SendUnknown(str(error))
+    if error.code == 413:
+        return SendRefused(TOO_LARGE)
     if error.code == 429:
         return SendLater(str(error), error.retry_after)
     if error.code in (401, 404):

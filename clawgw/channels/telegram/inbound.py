@@ -10,6 +10,7 @@ Skipped are the bot's own messages, those of other bots, and every kind of updat
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -45,6 +46,7 @@ _KINDS: dict[str, ChatKind] = {
 }  # fmt: skip
 _COMMAND = re.compile(r"(/[A-Za-z0-9_]{1,64})@(\w+)")
 _QUOTE_LENGTH = 500
+REMEMBERED = 1_000
 
 
 class Read(NamedTuple):
@@ -77,21 +79,39 @@ def read(update: Update, me: User, raw: bytes | msgspec.Raw) -> Read:
     return Read()
 
 
-def joined_albums(reads: Sequence[Read]) -> list[Inbound]:
-    """The messages, those of an album as one: the first, with all files and whatever text."""
-    found: list[Inbound] = []
-    albums: dict[str, int] = {}
-    for one in reads:
-        if one.message is None:
-            continue
-        if one.album is not None and one.album in albums:
-            at = albums[one.album]
-            found[at] = _joined(found[at], one.message)
-            continue
-        if one.album is not None:
-            albums[one.album] = len(found)
-        found.append(one.message)
-    return found
+class Albums:
+    """Makes one message of those of an album: the first, with all files and whatever text.
+
+    It remembers which messages went into others, so that one that Telegram tells again alone is not
+    taken for a new one.
+    """
+
+    def __init__(self) -> None:
+        self._absorbed: OrderedDict[str, None] = OrderedDict()
+
+    def join(self, reads: Sequence[Read]) -> tuple[list[Inbound], list[str]]:
+        """The messages of some updates, and the ids of those that went into others."""
+        found: list[Inbound] = []
+        absorbed: list[str] = []
+        albums: dict[str, int] = {}
+        for one in reads:
+            message = one.message
+            if message is None or message.message_id in self._absorbed:
+                continue
+            at = None if one.album is None else albums.setdefault(one.album, len(found))
+            if at is None or at == len(found):
+                found.append(message)
+            else:
+                found[at] = _joined(found[at], message)
+                absorbed.append(message.message_id)
+        return found, absorbed
+
+    def stored(self, absorbed: Iterable[str]) -> None:
+        """These are safe, as parts of others."""
+        for message_id in absorbed:
+            self._absorbed[message_id] = None
+        while len(self._absorbed) > REMEMBERED:
+            self._absorbed.popitem(last=False)
 
 
 def reaction_notice(reaction: Reaction, update_id: int, text: str) -> Inbound | None:

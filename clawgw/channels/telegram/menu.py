@@ -16,7 +16,7 @@ MOST = 100
 
 def menu(settings: TelegramAccount) -> list[dict[str, str]]:
     """The Gateway's commands, then the operator's, as `setMyCommands` takes them."""
-    commands = dict(COMMANDS)
+    commands = dict(COMMANDS) if settings.commands.native else {}
     for custom in settings.custom_commands:
         name = custom.command.lstrip("/").lower()
         commands.setdefault(name, custom.description)

@@ -39,6 +39,12 @@ class CustomCommand(Section, frozen=True):
     description: Description
 
 
+class TelegramCommands(Section, frozen=True):
+    """`native`: whether the bot's menu has the Gateway's commands; they work without it, too."""
+
+    native: bool | Literal["auto"] = "auto"
+
+
 class TelegramCapabilities(Section, frozen=True):
     """What may be used of Telegram."""
 
@@ -70,6 +76,7 @@ class TelegramAccount(AccountSettings, frozen=True):
     link_preview: bool = True
     stream_mode: Literal["off", "partial", "block"] = "partial"
     reaction_notifications: Literal["off", "own", "all"] = "own"
+    commands: TelegramCommands = field(default_factory=TelegramCommands)
     custom_commands: tuple[CustomCommand, ...] = ()
     timeout_seconds: Annotated[int, Meta(ge=1, le=600)] = 30
     webhook_url: HttpsAddress | None = None

@@ -201,7 +201,8 @@ class Message(_Type, frozen=True):
         """The topic it is in; in a forum every message is in one, if only in "General"."""
         if self.is_topic_message and self.message_thread_id:
             return self.message_thread_id
-        return GENERAL_TOPIC if self.chat.is_forum else None
+        is_forum = self.chat.is_forum and self.chat.type != "private"
+        return GENERAL_TOPIC if is_forum else None
 
 
 class Query(_Type, frozen=True):

@@ -130,10 +130,13 @@ class Login:
         try:
             self._session = session = await self._begin()
             if not session.linked:  # else it only has to connect
+                session.qr = None  # of an earlier login
                 answer = await session.request("login", self._params, CODE_SECONDS)
                 self._code = answer.get("code")
-        except (Fault, RpcError, RpcTimeout, ProcessGone) as problem:
+        except (Fault, RpcError, RpcTimeout) as problem:
             self._problem = str(problem)
+        except ProcessGone as problem:
+            self._problem = f"the WhatsApp sidecar has ended: {problem}"
         self._wake()
 
     async def _news(self, seconds: float) -> None:

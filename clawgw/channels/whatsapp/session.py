@@ -111,8 +111,11 @@ class Session:
             params = {"authDir": str(directory), **options}
             answer = await self._rpc.request("start", params, timeout=START_SECONDS)
             started = msgspec.convert(answer, Started)
-        except (RpcError, RpcTimeout, ProcessGone, msgspec.ValidationError) as problem:
-            raise self.end or Fault(f"the WhatsApp sidecar does not start: {problem}") from None
+        except ProcessGone as problem:
+            self._lost(str(problem))
+            raise self.end or Fault(str(problem)) from None
+        except (RpcError, RpcTimeout, msgspec.ValidationError) as problem:
+            raise Fault(f"the WhatsApp sidecar does not start: {problem}") from None
         self.linked = started.linked
         self.me = started.me
         self._change()
@@ -121,11 +124,16 @@ class Session:
         """Ask the sidecar.
 
         Raises:
-            RpcError, RpcTimeout, ProcessGone: see `clawgw.jsonrpc`.
+            RpcError, RpcTimeout: see `clawgw.jsonrpc`.
+            ProcessGone: it has ended; `end` says why.
         """
         if self._rpc is None:
-            raise ProcessGone("the WhatsApp sidecar is not running")
-        return await self._rpc.request(method, params, timeout=seconds)
+            raise ProcessGone("it is not running")
+        try:
+            return await self._rpc.request(method, params, timeout=seconds)
+        except ProcessGone as problem:
+            self._lost(str(problem))  # before whoever asked begins anew
+            raise
 
     async def stop(self) -> None:
         """End it; returns when it is gone, also if it is cancelled meanwhile."""

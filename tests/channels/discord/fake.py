@@ -56,6 +56,7 @@ class FakeDiscord:
         """Listen on free ports of loopback."""
         site = Site(self.rest)
         site.protocol = self._http_channel
+        site.log = lambda request: None  # tokens are in paths
         web = self._reactor.listenTCP(0, site, interface="127.0.0.1")
         socket = self._reactor.listenTCP(0, self.gateway, interface="127.0.0.1")
         self._ports = [web, socket]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.task import deferLater
+from twisted.logger import formatEvent, globalLogPublisher
 
 from clawgw.channels.discord.provider import PROVIDER
-from tests.channels.discord.rest import Fault
+from tests.channels.discord.rest import CREATE_MESSAGE, Fault
 from tests.channels.discord.support import DiscordCase
 from tests.channels.discord.world import Channel
 
@@ -317,6 +320,26 @@ class ConnectionTests(DiscordCase):
         await self.until(lambda: account.status.last_error)
         self.assertIn("no more sessions", account.status.last_error or "")
         self.assertEqual(self.fake.gateway.handshakes, [])
+
+    async def test_no_secret_is_logged(self) -> None:
+        logged: list[str] = []
+
+        def keep(event: dict[str, Any]) -> None:
+            logged.append(f"{formatEvent(event)} {event!r}")
+
+        globalLogPublisher.addObserver(keep)
+        self.addCleanup(globalLogPublisher.removeObserver, keep)
+        account = await self.running(groupPolicy="open")
+        self.fake.ask(self.alice, self.general, question="why?")
+        await self.routed_texts(1)
+        self.fake.rest.fail(CREATE_MESSAGE, Fault(cut="before"), Fault(status=500))
+        await self.deliver(account, self.general.id, "said")
+        self.fake.gateway.cut()
+        await self.until(lambda: not account.status.connected)
+        await self.until(lambda: account.status.connected)
+        self.assertTrue(logged)
+        for line in logged:
+            self.assertFalse(self.fake.leaks(line), line)
 
     async def test_a_thousand_messages_with_cuts_arrive_once_each(self) -> None:
         account = await self.running()

@@ -14,7 +14,6 @@ what the bot sent, and sets faults. ``workspace`` keeps the state, ``webapi`` an
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections import Counter, defaultdict
 from typing import Any
@@ -87,11 +86,15 @@ class FakeSlack:
         Meanwhile events are tried again, as ever, and given up in the end.
         """
         assert self._tcp is not None
-        assert self._connections is not None
         closed = [self._tcp.stopListening(), *(one.is_closed for one in self.sockets.open)]
+        self.cut_connections()
+        return DeferredList(closed)
+
+    def cut_connections(self) -> None:
+        """Resets every connection, sockets and requests alike."""
+        assert self._connections is not None
         for connection in list(self._connections.protocols):
             connection.abortConnection()
-        return DeferredList(closed)
 
     @property
     def port(self) -> int:
@@ -276,8 +279,3 @@ class FakeSlack:
 
     def _name(self, user: str) -> str:
         return str(self.workspace.people.get(user, {}).get("name", ""))
-
-
-def mentions(text: str) -> list[str]:
-    """The users a text mentions."""
-    return re.findall(r"<@(\w+)>", text)

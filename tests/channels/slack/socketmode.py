@@ -67,6 +67,7 @@ class Sockets:
         """How many times each payload is sent: 2 doubles everything."""
         self.most_open = 0
         self._held: list[Delivery] = []
+        self._by_envelope: dict[str, Delivery] = {}
         self._turn = 0
         self._over = False
 
@@ -117,12 +118,12 @@ class Sockets:
 
     def acknowledged(self, envelope: str, payload: Json) -> None:
         self.acks.append((envelope, payload))
-        for delivery in self.deliveries:
-            if envelope in delivery.envelopes:
-                delivery.acknowledged = True
-                self._stop(delivery)
-                return
-        self.slack.violations.append(f"acknowledged an envelope that never was: {envelope!r}")
+        delivery = self._by_envelope.get(envelope)
+        if delivery is None:
+            self.slack.violations.append(f"acknowledged an envelope that never was: {envelope!r}")
+            return
+        delivery.acknowledged = True
+        self._stop(delivery)
 
     def stop(self) -> None:
         """Gives up what is under way: no timer stays behind."""
@@ -133,6 +134,7 @@ class Sockets:
     def _try(self, delivery: Delivery) -> None:
         envelope = str(uuid.uuid4())
         delivery.envelopes.append(envelope)
+        self._by_envelope[envelope] = delivery
         ready = [socket for socket in self.open if not socket.leaving]
         if not ready:
             self._failed(delivery)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
+from clawgw.channels.slack import adapter
 from tests.channels.slack.faults import Broken, Refuse, Throttle
 from tests.channels.slack.support import SlackCase
 from tests.channels.slack.workspace import BOT_USER
@@ -46,8 +47,6 @@ class CatchUpTests(SlackCase):
         self.assertEqual(self.host.texts, ["first", "missed", "new"])
 
     async def test_but_not_for_long(self) -> None:
-        from clawgw.channels.slack import adapter
-
         self.patch(adapter, "IN_ORDER_SECONDS", 0.05)
         await self.have_been_here()
         self.slack.fail("users.conversations", Throttle(60))
@@ -101,6 +100,14 @@ class CatchUpTests(SlackCase):
         await self.start()
         await self.until(lambda: f"c:{self.dm}" not in self.host.stored)
         self.assertEqual(self.faults, [])
+
+    async def test_a_scope_that_is_missing_is_said_and_forgets_nothing(self) -> None:
+        await self.have_been_here()
+        self.slack.missing_scopes["conversations.history"] = "im:history"
+        await self.start()
+        await self.until(lambda: self.host.warnings)
+        self.assertIn("lacks the scope im:history", self.host.warnings[0])
+        self.assertIn(f"c:{self.dm}", self.host.stored)
 
     async def test_what_cannot_be_read_is_said(self) -> None:
         await self.have_been_here()

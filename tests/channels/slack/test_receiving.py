@@ -10,6 +10,7 @@ from twisted.internet.task import deferLater
 
 from clawgw.channels.adapter import Fatal, Fault
 from clawgw.channels.messages import Inbound
+from clawgw.channels.slack import socketmode
 from clawgw.store.database import StoreError
 from tests.channels.slack.faults import Broken, Refuse, Throttle
 from tests.channels.slack.support import SlackCase
@@ -284,16 +285,40 @@ class ConnectionTests(SlackCase):
         self.assertIn("Socket Mode is switched off", str(self.faults[0]))
 
     async def test_a_socket_that_is_not_greeted_is_a_fault(self) -> None:
-        self.patch_hello_time(0.1)
+        self.patch(socketmode, "HELLO_SECONDS", 0.1)
         self.slack.sockets.hello = False
         await self.start()
         self.assertIn("did not greet", str(self.faults[0]))
         await self.until(lambda: not self.slack.sockets.open)
 
-    def patch_hello_time(self, seconds: float) -> None:
-        from clawgw.channels.slack import socketmode
+    async def test_a_silent_connection_is_given_up(self) -> None:
+        self.patch(socketmode, "PING_SECONDS", 0.1)
+        await self.start()
+        self.slack.sockets.open[0].freeze()
+        await self.until(lambda: self.faults)
+        self.assertIn("silent for too long", str(self.faults[0]))
 
-        self.patch(socketmode, "HELLO_SECONDS", seconds)
+    async def test_a_slack_that_ends_every_connection_is_not_asked_for_ever(self) -> None:
+        await self.start()
+        seen = set()
+        while not self.faults:
+            for socket in self.slack.sockets.open:
+                if socket not in seen:
+                    seen.add(socket)
+                    socket.disconnect("refresh_requested", close_after=0.02)
+            await self.until(lambda: self.faults or set(self.slack.sockets.open) - seen)
+        self.assertIn("ends every connection", str(self.faults[0]))
+        self.assertLessEqual(len(self.slack.called("apps.connections.open")), 6)
+
+    async def test_another_program_with_the_same_token_is_said(self) -> None:
+        other = self.adapter()
+        running = Deferred.fromCoroutine(other.run()).addErrback(lambda _: None)
+        await self.until(lambda: self.slack.sockets.open)
+        self.assertEqual(self.host.warnings, [])
+        await self.start()
+        self.assertIn("1 other connection(s)", self.host.warnings[0])
+        running.cancel()
+        await running
 
     async def test_wrong_tokens_are_one_clear_line_each(self) -> None:
         await self.start(bot_token="xoxb-wrong")

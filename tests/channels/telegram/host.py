@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.threads import deferToThread
-from twisted.logger import Logger
+from twisted.logger import Logger, eventAsText, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
 from clawgw.channels.messages import Button, Inbound, Part, Press, Target
@@ -96,6 +96,8 @@ class AdapterCase(TestCase):
         self._lives: list[Deferred[None]] = []
         self._made: list[TelegramAdapter] = []
         self.addCleanup(self._close)
+        self._lines: list[str] = []
+        globalLogPublisher.addObserver(self._note)
         self.adapter = self.make()
 
     def mktemp_parent(self) -> str:
@@ -103,7 +105,13 @@ class AdapterCase(TestCase):
         parent.mkdir(parents=True)
         return str(parent)
 
+    def _note(self, event: Any) -> None:
+        self._lines.append(eventAsText(event))
+
     async def _close(self) -> None:
+        globalLogPublisher.removeObserver(self._note)
+        for line in self._lines:
+            self.assertNotIn(TOKEN, line, "a token in the log")
         await self.end()
         for adapter in self._made:
             await adapter._http.close()
@@ -126,9 +134,10 @@ class AdapterCase(TestCase):
 
     async def start(self) -> Deferred[None]:
         """Run the adapter until it is connected; what is returned fires when it ends."""
-        before = self.host.connections
+        before, menus = self.host.connections, len(self.fake.asked("setMyCommands"))
         life = self.begin()
         await self.until(lambda: self.host.connections > before or life.called)
+        await self.until(lambda: len(self.fake.asked("setMyCommands")) > menus or life.called)
         return life
 
     async def end(self) -> None:

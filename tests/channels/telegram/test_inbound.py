@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from clawgw.channels.messages import Inbound
 from clawgw.channels.telegram.inbound import Read, read
-from clawgw.channels.telegram.updates import User, read_update
+from clawgw.channels.telegram.updates import Message, User, read_update
 
 ME = User(id=42, is_bot=True, first_name="Claw", username="claw_test_bot")
 ANN = {"id": 1001, "is_bot": False, "first_name": "Ann", "last_name": "Lee", "username": "AnnLee"}
@@ -116,6 +118,47 @@ class TextTests(SynchronousTestCase):
         self.assertEqual(moving.kind, "notice")
         joined = took(edited_message={**message, "new_chat_title": "x"}).message
         self.assertIsNone(joined)
+
+
+class LyingTests(SynchronousTestCase):
+    """Whatever a field holds, the message is taken, at least as a note."""
+
+    FIELDS = tuple(
+        name
+        for name in Message.__struct_encode_fields__
+        if name not in ("message_id", "chat", "from", "sender_chat")
+    )
+
+    @given(
+        st.dictionaries(
+            st.sampled_from((*FIELDS, "hologram_2031")),
+            st.recursive(
+                st.none()
+                | st.booleans()
+                | st.integers(-(2**70), 2**70)
+                | st.floats(allow_nan=False, allow_infinity=False)
+                | st.text(max_size=20)
+                | st.just({**FILE, "location": {"latitude": 1, "longitude": 2}}),
+                lambda inner: (
+                    st.lists(inner, max_size=3)
+                    | st.dictionaries(
+                        st.sampled_from(("text", "title", "type", "offset", "length", "url", "id")),
+                        inner,
+                        max_size=4,
+                    )
+                ),
+                max_leaves=8,
+            ),
+            max_size=6,
+        )
+    )
+    @settings(max_examples=300, deadline=None, derandomize=True)
+    def test_any_content(self, content: dict[str, Any]) -> None:
+        message = said(**content)
+        self.assertTrue(message.message_id == "1001:5")
+        self.assertEqual(message.sender.id, "1001")
+        if not content.get("text") and not content.get("caption"):
+            self.assertTrue(message.text or message.media)
 
 
 class FileTests(SynchronousTestCase):

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from clawgw.channels.adapter import Fatal, Fault, SendLater, SendRefused
-from clawgw.channels.telegram.settings import TelegramGroup
+from clawgw.channels.telegram.settings import CustomCommand, TelegramCommands, TelegramGroup
 from clawgw.store.database import StoreError
 from tests.channels.telegram.fake import TOKEN
 from tests.channels.telegram.host import YES_NO, AdapterCase
@@ -112,6 +112,11 @@ class ReceivingTests(AdapterCase):
         self.assertEqual(message.text, "the garden")
         self.assertEqual([media.kind for media in message.media], ["image", "image", "video"])
         self.assertEqual(len(self.host.messages), 1)
+        self.world.confirmed = self.world.confirmed[1:]  # told again, without its first picture
+        self.world.repeat()
+        self.world.say(self.ann, "nice?")
+        await self.arrived(2)
+        self.assertEqual(self.host.texts, ["the garden", "nice?"])
 
     async def test_files_are_fetched(self) -> None:
         self.world.upload(
@@ -305,3 +310,8 @@ class TroubleTests(AdapterCase):
         await self.until(lambda: self.world.commands)
         self.assertIn("new", [command["command"] for command in self.world.commands])
         self.assertEqual(self.fake.complaints, [])
+        await self.end()
+        backup = CustomCommand(command="/Backup", description="Git backup")
+        self.make(commands=TelegramCommands(native=False), custom_commands=(backup,))
+        await self.start()
+        self.assertEqual(self.world.commands, [{"command": "backup", "description": "Git backup"}])

@@ -108,8 +108,12 @@ class SendingTests(AdapterCase):
 
     async def test_a_file_too_large_for_telegram(self) -> None:
         self.fake.faults.refuse(413, "Request Entity Too Large", "sendDocument")
+        page = b"<html>413 Request Entity Too Large</html>"
+        self.fake.faults.garble(page, "sendDocument", status=413)
         media = self.media("file", "text/plain", "a.txt", b"x")
-        await self.refused("", SendRefused, media=media)
+        for _ in range(2):
+            problem = await self.refused("", SendRefused, media=media)
+            self.assertIn("50 MB", str(problem))
 
     async def test_a_part_takes_the_place_of_a_draft(self) -> None:
         draft = await self.send("thinking …")
@@ -174,6 +178,11 @@ class FailureTests(AdapterCase):
         self.fake.faults.refuse(401, "Unauthorized", "sendMessage")
         problem = await self.failing(SendLater)
         self.assertTrue(problem.account_wide)
+
+    async def test_something_in_between_refuses(self) -> None:
+        self.fake.faults.garble(b"<html>403 Forbidden</html>", "sendMessage", status=403)
+        problem = await self.failing(SendLater)
+        self.assertIn("answered with status 403", str(problem))
 
     async def test_nobody_knows(self) -> None:
         faults = self.fake.faults

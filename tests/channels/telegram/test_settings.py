@@ -89,6 +89,6 @@ class _Host:
     """As much of a host as it takes to make an adapter."""
 
     def __init__(self) -> None:
-        from twisted.internet.testing import MemoryReactorClock
+        from twisted.internet import reactor
 
-        self.reactor = MemoryReactorClock()
+        self.reactor = reactor

@@ -35,6 +35,26 @@ class TelegramTests(ChannelCase):
         self.assertEqual(" ".join(" ".join(self.world.texts()).split()), " ".join(text.split()))
         self.assertEqual(self.fake.refusals, [])
 
+    async def test_markup_of_every_kind_is_what_telegram_takes(self) -> None:
+        account = await self.connect()
+        for text, plain in (
+            ("**bold _both_** `a < b && c`", "bold both a < b && c"),
+            ("[here](https://a.example/?a=1&b=<2>)", "here"),
+            ("```python\nif a < b:\n    pass\n```", "if a < b:\n    pass"),
+            ("2 < 3 & <b>not ours</b> &amp; *", None),
+            ("> quoted **so**\n\n- one\n- two\n  1. three", None),
+            ("**never closed `neither", None),
+            ("~~gone~~ ||hidden|| # no heading\n\n# Heading", None),
+            ("| a | b |\n|---|---|\n| 1 | <2> |", None),
+            ("🦞" * 3000, None),
+        ):
+            self.fake.refusals.clear()
+            delivery = await self.deliver(account, "1001", text)
+            self.assertEqual(delivery.state, "delivered", delivery)
+            self.assertEqual(self.fake.refusals, [], text)
+            if plain is not None:
+                self.assertEqual(self.world.texts()[-1], plain)
+
     async def test_throttling_is_waited_for(self) -> None:
         account = await self.connect()
         self.fake.faults.throttle(1, "sendMessage")

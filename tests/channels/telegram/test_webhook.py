@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import treq
+from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 
 from clawgw.channels.adapter import Fault
 from tests.channels.telegram.host import AdapterCase
@@ -62,12 +63,8 @@ class WebhookTests(AdapterCase):
         await self.start()
         header: dict[str, Any] = {"X_Telegram_Bot_Api_Secret_Token": "s3cret"}
         self.assertEqual(await self.post(b"{garbage", **header), 200)
-        try:
+        with self.assertRaises((ResponseFailed, RequestTransmissionFailed)):
             await self.post(b"x" * (2 << 20), **header)
-        except Exception as error:
-            self.assertIn("Response", type(error).__name__)
-        else:
-            self.fail("two megabytes were taken")
         self.world.say(self.ann, "still here")
         await self.arrived(1)
 

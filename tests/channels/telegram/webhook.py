@@ -10,9 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
 from twisted.web.client import Agent, ResponseFailed, readBody
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgentEndpointFactory
+from zope.interface import implementer
 
 from tests.channels.telegram.errors import ApiError
 from tests.channels.telegram.world import Json
@@ -37,7 +40,7 @@ class Webhook:
         self.last_error = ""
         self._proxy = proxy
         self._reactor = reactor
-        self._agent = Agent(reactor, connectTimeout=2)
+        self._agent = Agent.usingEndpointFactory(reactor, _Loopback(reactor))
         self._updates = updates
         self._act = act
         self._busy = False
@@ -90,6 +93,17 @@ class Webhook:
         except ValueError:
             answer = {}
         return 200 <= response.code < 300, answer if isinstance(answer, dict) else {}
+
+
+@implementer(IAgentEndpointFactory)
+class _Loopback:
+    """Connects without looking up any name, so that a refusal is known at once."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def endpointForURI(self, uri: Any) -> TCP4ClientEndpoint:
+        return TCP4ClientEndpoint(self._reactor, uri.host.decode(), uri.port, timeout=2)
 
 
 class _Body:

@@ -54,9 +54,7 @@ class EndToEndTests(ChannelCase):
         account.restart()
         await self.until(lambda: account.status.connected, lambda: repr(account.status))
 
-    async def until_step(
-        self, account: Account, fits: Any, shown: str | None = None
-    ) -> LoginStep:
+    async def until_step(self, account: Account, fits: Any, shown: str | None = None) -> LoginStep:
         """The first step of a login that fits."""
         adapter = account.adapter
         step = await (
