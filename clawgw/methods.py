@@ -36,6 +36,7 @@ class Caller(Protocol):
     device_id: str | None
     client: ClientInfo
     address: str
+    host: str
     bound_session: BoundSession | None
 
 

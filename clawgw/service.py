@@ -285,7 +285,7 @@ class GatewayService(Service):
         self.device_methods.register(table)
         canvas = self.canvas = self._make_canvas(database, runs, keys)
         if canvas is not None:
-            CanvasMethods(canvas, keys, self._in_thread).register(table)
+            CanvasMethods(canvas, keys, self._in_thread, now_ms).register(table)
         self.approval_methods.register(table)
         SnapshotMethods(self.approvals).register(table)
         self._wire_nodes(devices, table)

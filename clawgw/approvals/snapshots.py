@@ -123,7 +123,6 @@ def _ending(approval: Approval) -> dict[str, Any]:
         "resolver": wire.ApprovalResolver(
             kind="device" if reason == "user" else "system",
             id=approval.resolver_id or UNSET,
-            name=approval.resolved_by or UNSET,
         ),
         "decision": approval.decision if status in ("allowed", "denied") else UNSET,
         "reason": reason,

@@ -69,6 +69,7 @@ class CanvasHost:
         self.root = root
         self.problem: str | None = "it is starting"
         self.port = 0
+        self.lifetime_ms = lifetime_ms
         self._secure = secure
         self._database = database
         self._capabilities = Capabilities(key, lifetime_ms, now_ms)

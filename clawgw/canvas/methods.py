@@ -19,11 +19,12 @@ from clawgw.protocol import canvas as wire
 from clawgw.protocol.base import NoParams, given
 from clawgw.protocol.errors import RequestError, invalid, unavailable
 from clawgw.sessions.keys import SessionKeys, SessionName
-from clawgw.trust.scopes import WRITE
+from clawgw.trust.scopes import NODE, READ, WRITE
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 MAX_LINES_CHARS = 4 * 1024 * 1024
 DEFAULT_LIMIT = 1000
+SURFACE = "canvas"
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,13 @@ class CanvasMethods:
     Attributes:
         keys: how clients name sessions.
         in_thread: runs a function in the thread pool.
+        now_ms: the time, in milliseconds since the epoch.
     """
 
     host: CanvasHost
     keys: SessionKeys
     in_thread: Callable[..., Deferred[Any]]
+    now_ms: Callable[[], int]
 
     def register(self, table: MethodTable) -> None:
         """Add them to the table."""
@@ -52,6 +55,20 @@ class CanvasMethods:
             ("canvas.files.reset", self.reset_files),
         ):
             table.add(name, handler, scope=WRITE, agents=True)
+        table.add("plugin.surface.refresh", self.refresh, scope=READ)
+        table.add("node.pluginSurface.refresh", self.refresh, scope=None, roles=(NODE,))
+
+    # Its address
+
+    def refresh(self, caller: Caller, params: wire.SurfaceRefreshParams) -> wire.SurfaceRefreshed:
+        """Another address, for a client that stays connected longer than one is good."""
+        expires_at_ms = self.now_ms() + self.host.lifetime_ms
+        url = self.host.url_for(caller.host) if params.surface == SURFACE else None
+        if url is None:
+            raise unavailable(f"{params.surface} plugin surface unavailable")
+        return wire.SurfaceRefreshed(
+            surface=SURFACE, plugin_surface_urls={SURFACE: url}, expires_at_ms=expires_at_ms
+        )
 
     # A2UI
 

@@ -217,6 +217,7 @@ class Adapter(ABC, Generic[SettingsT]):
 
         Raises:
             SendLater: it cannot be asked now.
+            Unsupported: of this part, nobody can tell.
         """
         raise Unsupported(f"{self.channel} cannot tell")
 
@@ -262,6 +263,17 @@ class Adapter(ABC, Generic[SettingsT]):
             Fault: it did not work, and why.
         """
         self._unsupported("be probed")
+
+    async def check(self) -> dict[str, Any]:
+        """Whether the account would work, asked before it is configured; it does not run.
+
+        Returns what the provider says of it, as `probe` does.
+
+        Raises:
+            Fatal: it would not, and why; LoggedOut: once somebody has logged in.
+            Fault: that could not be found out, and why.
+        """
+        return await self.probe()
 
     async def login_start(self, *, force: bool, phone: str | None = None) -> LoginStep:
         """Begin a login; `force` gives up a working one.

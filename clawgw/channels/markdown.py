@@ -154,28 +154,28 @@ _ADDRESS = re.compile(r"://[^\s<>\"`|\\\x00-\x1f\x7f]+")
 
 def _address(state: StateInline, silent: bool) -> bool:
     """A bare address, found at the ``:`` of its scheme; what is in it is no emphasis."""
-    if state.src[state.pos] != ":":
+    # Silent is the search for the end of a link's text, and that ends inside of an address too.
+    if silent or state.src[state.pos] != ":":
         return False
     scheme = _SCHEME.search(state.src[max(state.pos - _SCHEME_LENGTH, 0) : state.pos])
     found = _ADDRESS.match(state.src, state.pos, state.posMax)
     if scheme is None or found is None:
         return False
-    if not (silent or state.pending.endswith(scheme.group())):
+    if not state.pending.endswith(scheme.group()):
         return False
     rest = _without_tail(found.group())
     if len(rest) <= len("://"):
         return False
-    if not silent:
-        state.pending = state.pending[: -len(scheme.group())]
-        url = scheme.group() + rest
-        # In the text of a link it is just text.
-        if not state.linkLevel:
-            opening = state.push("link_open", "a", 1)
-            opening.attrs = {"href": url}
-            opening.info = "auto"
-        state.push("text", "", 0).content = url
-        if not state.linkLevel:
-            state.push("link_close", "a", -1)
+    state.pending = state.pending[: -len(scheme.group())]
+    url = scheme.group() + rest
+    # In the text of a link it is just text.
+    if not state.linkLevel:
+        opening = state.push("link_open", "a", 1)
+        opening.attrs = {"href": url}
+        opening.info = "auto"
+    state.push("text", "", 0).content = url
+    if not state.linkLevel:
+        state.push("link_close", "a", -1)
     state.pos += len(rest)
     return True
 

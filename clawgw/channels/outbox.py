@@ -10,10 +10,10 @@ So a crash, or a connection lost at the wrong moment, leaves a part whose outcom
 
 - where the provider recognises our id of the part, it is simply sent again;
 - where the provider can be asked, it is asked, and sent again only if it is not there;
-- else it is sent again, for a message that is lost is worse than one that comes twice. Such
-  attempts are counted (`doubled`), for they are the only doubles there can be; after
-  `MOST_DOUBTS` of them the part is taken as failed, so that no fault makes a person's phone ring
-  for ever.
+- else, and where even the provider cannot tell, it is sent again, for a message that is lost is
+  worse than one that comes twice. Such attempts are counted (`doubled`), for they are the only
+  doubles there can be; after `MOST_DOUBTS` of them the part is taken as failed, so that no fault
+  makes a person's phone ring for ever.
 
 What the provider certainly did not take is tried again, with the provider's own waiting time or a
 growing one; for so many days. What the provider refuses fails at once, and the chat goes on.
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import msgspec
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError
 from twisted.logger import Logger
 
 from clawgw.channels.adapter import (
@@ -37,6 +37,7 @@ from clawgw.channels.adapter import (
     SendLater,
     SendRefused,
     SendUnknown,
+    Unsupported,
 )
 from clawgw.channels.messages import Outbound, Part, Target
 from clawgw.channels.split import split
@@ -259,7 +260,7 @@ class Courier:
             while shipment.done < len(shipment.parts):
                 if not await self._step(shipment):
                     return self._pause(row.chat, None)
-        except SendRefused as problem:
+        except (SendRefused, Unsupported) as problem:
             await self._fail(row, str(problem))
         except SendLater as problem:
             if self._now_ms() - row.created_at < TOO_OLD_MS:
@@ -335,7 +336,10 @@ class Courier:
         if can.client_ids and (not can.client_ids_seconds or age < can.client_ids_seconds):
             return None
         if can.finds:
-            return await self._limited(self._adapter.find(shipment.target, shipment.part))
+            try:
+                return await self._limited(self._adapter.find(shipment.target, shipment.part))
+            except Unsupported:
+                pass  # of this part, nobody can tell
         if shipment.doubts >= MOST_DOUBTS:
             raise SendRefused(
                 f"it was sent {MOST_DOUBTS + 1} times, and nobody can tell whether it arrived"
@@ -383,7 +387,7 @@ class Courier:
         answer.addTimeout(SEND_SECONDS, self._reactor)
         try:
             return cast(str, await answer)
-        except (SendError, CancelledError):
+        except (SendError, Unsupported, CancelledError):
             raise
         except TimeoutError:
             raise SendUnknown("no answer in time") from None

@@ -62,7 +62,7 @@ class AccountSettings(Section, frozen=True):
     groups: dict[str, GroupSettings] = field(default_factory=dict)
     require_mention: bool = True
     history_limit: Annotated[int, Meta(ge=0, le=500)] = 50
-    text_chunk_limit: Positive | None = None
+    text_chunk_limit: Annotated[int, Meta(ge=128)] | None = None
     chunk_mode: Literal["length", "newline"] = "length"
     media_max_mb: Positive = 20
     exec_approvals: ExecApprovals = ExecApprovals()

@@ -141,12 +141,12 @@ def _running(config: Config, state_dir: Path) -> Target | None:
 
     lock = read_lock(state_dir)
     url, pin = lock.get("url"), lock.get("tlsFingerprint")
-    if not isinstance(url, str) or not _is_alive(lock.get("pid")):
+    if not isinstance(url, str) or not is_alive(lock.get("pid")):
         return None
     return Target(url, pin if isinstance(pin, str) else None, *_local_secret(config))
 
 
-def _is_alive(pid: object) -> bool:
+def is_alive(pid: object) -> bool:
     """Whether the process is there. Trying the lock instead could make a Gateway's start fail."""
     if not isinstance(pid, int) or pid <= 0:
         return False

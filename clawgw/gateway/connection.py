@@ -63,6 +63,7 @@ class Connection:
         max_buffered_bytes: how much may wait for it.
         commands: what a node claims it can do; likewise `permissions` and `path_env`.
         bound_session: the session of an agent's tool; None for everybody else.
+        host: the `Host` under which its client reached the Gateway.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Connection:
         permissions: dict[str, bool] | None = None,
         path_env: str | None = None,
         bound_session: BoundSession | None = None,
+        host: str = "",
     ) -> None:
         self.wire = wire
         self.conn_id = conn_id
@@ -102,6 +104,7 @@ class Connection:
         self.permissions = permissions or {}
         self.path_env = path_env
         self.bound_session = bound_session
+        self.host = host
         self.pending_requests = 0
         self._seq = 0
         self._max_buffered = max_buffered_bytes

@@ -225,6 +225,7 @@ class ApiProtocol(WebSocketServerProtocol):
             permissions=given(params.permissions, {}),
             path_env=given(params.path_env, None),
             bound_session=admitted.bound_session,
+            host=self._host,
         )
         self._stop_timer()
         self.factory.admission.leave(self._counted_address)

@@ -14,6 +14,7 @@ A2UI messages go to the Gateway's A2UI page: ``globalThis.openclawA2UI`` with
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -31,6 +32,7 @@ __all__ = ["CanvasCommands"]
 
 _CANVAS_PATH = "/__openclaw__/canvas/"
 _A2UI_PATH = "/__openclaw__/a2ui/"
+_CAPABILITY = re.compile("/__openclaw__/cap/[^/]+/")
 _WIDTH, _HEIGHT = 1280, 800
 _START_SECONDS = 30.0
 _LOAD_SECONDS = 20.0
@@ -196,7 +198,7 @@ class CanvasCommands:
             )
         url = f"{base.rstrip('/')}{_A2UI_PATH}"
         page = await self._open(load=False)
-        if page.url != url:
+        if _place(page.url) != _place(url):
             await page.navigate(url)
         waiting = (
             "new Promise((done) => { const until = Date.now() + "
@@ -378,6 +380,11 @@ def _messages(params: PushParams) -> list[dict[str, Any]]:
 
 def _outcome(value: Any) -> Any:
     return value if isinstance(value, dict) else {"ok": True}
+
+
+def _place(url: str) -> str:
+    """An address without the capability in it: a page stays though its capability was renewed."""
+    return _CAPABILITY.sub("/", url)
 
 
 def _shown(url: str) -> str:

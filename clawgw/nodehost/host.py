@@ -11,13 +11,15 @@ has for that.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Awaitable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from clawgw.client_connect import ClientOptions
@@ -31,6 +33,7 @@ from clawgw.nodehost.processes import Processes
 __all__ = ["GatewayLink", "NodeHost"]
 
 _RESULT_SECONDS = 30.0
+_RENEWAL_SECONDS = 1800.0
 _FRAME_BYTES = 25 * 1024 * 1024
 _AROUND_RESULT = 64 * 1024
 _NEW_ONES = (
@@ -55,12 +58,28 @@ class _Cancel(msgspec.Struct, frozen=True, rename="camel"):
     node_id: str
 
 
+def _is_address(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and value.startswith(("http://", "https://"))
+
+
 class GatewayLink:
     """The Gateway as commands see it: the connection of the moment, and what it said of itself."""
 
     def __init__(self) -> None:
         self.client: ReconnectingGatewayClient | None = None
         self.hello: Hello | None = None
+        self._renewed: str | None = None
+
+    def take(self, hello: Hello) -> None:
+        """There is a new connection."""
+        self.hello, self._renewed = hello, None
+
+    def renewed(self, answer: Any) -> None:
+        """The Gateway gave another address of its canvas."""
+        urls = answer.get("pluginSurfaceUrls") if isinstance(answer, dict) else None
+        found = urls.get("canvas") if isinstance(urls, dict) else None
+        if _is_address(found):
+            self._renewed = found
 
     def request(self, method: str, params: Any = None, *, timeout: float = 30.0) -> Awaitable[Any]:
         """As ``GatewayClient.request``."""
@@ -76,12 +95,12 @@ class GatewayLink:
     @property
     def canvas_url(self) -> str | None:
         """Where the Gateway's canvas host is, if it has one for us."""
+        if self._renewed is not None:
+            return self._renewed
         hello = {} if self.hello is None else self.hello.payload
         surfaces = hello.get("pluginSurfaceUrls")
         found = surfaces.get("canvas") if isinstance(surfaces, dict) else hello.get("canvasHostUrl")
-        return (
-            found if isinstance(found, str) and found.startswith(("http://", "https://")) else None
-        )
+        return found if _is_address(found) else None
 
     @property
     def most_bytes(self) -> int:
@@ -125,6 +144,8 @@ class NodeHost(Service):
             reactor, self._do, self._answer, lambda: self._link.most_bytes
         )
         self._told = ""
+        self._renewal = LoopingCall(lambda: Deferred.fromCoroutine(self._renew()))
+        self._renewal.clock = reactor
         self._client = link.client = ReconnectingGatewayClient(
             reactor, options, on_connected=self._connected, on_disconnected=self._disconnected
         )
@@ -140,6 +161,7 @@ class NodeHost(Service):
         if not self.running:
             return
         super().stopService()  # type: ignore[no-untyped-call]
+        self._end_renewal()
         self._invocations.interrupt()
         ends = [self._client.stopService(), self._processes.stop()]
         ends += [stop() for stop in self._stopping]
@@ -165,10 +187,26 @@ class NodeHost(Service):
             alive = msgspec.json.encode(self._alive()).decode()
             self._post("node.event", {"event": "node.presence.alive", "payloadJSON": alive})
 
+        if hello.protocol >= 4 and not self._renewal.running:
+            self._renewal.start(_RENEWAL_SECONDS, now=False)
+
     def _take_hello(self, hello: Hello) -> None:
-        self._link.hello = hello
+        self._link.take(hello)
+
+    async def _renew(self) -> None:
+        """Have another address of the canvas before the one we have expires."""
+        if self._link.canvas_url is None:
+            return
+        with contextlib.suppress(ClientError):  # then the one we have has to do
+            params = {"surface": "canvas"}
+            self._link.renewed(await self._link.request("node.pluginSurface.refresh", params))
+
+    def _end_renewal(self) -> None:
+        if self._renewal.running:
+            self._renewal.stop()
 
     def _disconnected(self, reason: ClientError) -> None:
+        self._end_renewal()
         self._invocations.interrupt()
         text = str(reason)
         advice = getattr(reason, "advice", None)

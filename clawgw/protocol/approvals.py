@@ -438,11 +438,10 @@ class ApprovalSource(Open, frozen=True):
 
 
 class ApprovalResolver(Open, frozen=True):
-    """Who decided: a client's device, or the Gateway itself. `name` is ours."""
+    """Who decided: a client's device, or the Gateway itself."""
 
     kind: Literal["device", "system"]
     id: Maybe[str] = UNSET
-    name: Maybe[str] = UNSET
 
 
 class ApprovalSnapshot(Open, frozen=True):

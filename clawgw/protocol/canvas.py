@@ -109,3 +109,20 @@ class FilesDeleted(Open, frozen=True):
 
     deleted: Count
     ok: bool = True
+
+
+class SurfaceRefreshParams(Open, frozen=True):
+    """`plugin.surface.refresh` and `node.pluginSurface.refresh` (version 4): a new address.
+
+    The contract leaves the parameters open; this Gateway has one surface, `canvas`.
+    """
+
+    surface: Name
+
+
+class SurfaceRefreshed(Open, frozen=True):
+    """Their result: the address by the surface's name, and until when it is good."""
+
+    surface: Name
+    plugin_surface_urls: dict[str, str]
+    expires_at_ms: Count

@@ -74,6 +74,8 @@ def method_types() -> dict[str, MethodTypes]:
         "canvas.files.list": of(canvas.FileListParams, canvas.FileList),
         "canvas.files.delete": of(canvas.FileDeleteParams, canvas.FilesDeleted),
         "canvas.files.reset": of(NoParams, canvas.FilesDeleted),
+        "plugin.surface.refresh": of(canvas.SurfaceRefreshParams, canvas.SurfaceRefreshed),
+        "node.pluginSurface.refresh": of(canvas.SurfaceRefreshParams, canvas.SurfaceRefreshed),
         "node.list": of(NoParams, nodes.NodeList),
         "node.describe": of(nodes.NodeParams, nodes.NodeDescription),
         "node.rename": of(nodes.NodeRenameParams, nodes.NodeRenamed),

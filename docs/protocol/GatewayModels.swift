@@ -106,10 +106,12 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case nodePendingDrain = "node.pending.drain"
     case nodePendingEnqueue = "node.pending.enqueue"
     case nodePendingPull = "node.pending.pull"
+    case nodePluginSurfaceRefresh = "node.pluginSurface.refresh"
     case nodePluginToolsUpdate = "node.pluginTools.update"
     case nodeRename = "node.rename"
     case nodeRunnerInventoryUpdate = "node.runnerInventory.update"
     case nodeSkillsUpdate = "node.skills.update"
+    case pluginSurfaceRefresh = "plugin.surface.refresh"
     case poll
     case send
     case sessionsCompact = "sessions.compact"
@@ -1335,20 +1337,17 @@ public enum ApprovalResolvedReason: String, Codable, Sendable {
     case user
 }
 
-/// Who decided: a client's device, or the Gateway itself. `name` is ours.
+/// Who decided: a client's device, or the Gateway itself.
 public struct ApprovalResolver: Codable, Equatable, Sendable {
     public let kind: ApprovalResolverKind
     public let id: String?
-    public let name: String?
 
     public init(
         kind: ApprovalResolverKind,
-        id: String? = nil,
-        name: String? = nil
+        id: String? = nil
     ) {
         self.kind = kind
         self.id = id
-        self.name = name
     }
 }
 
@@ -6116,6 +6115,34 @@ public struct Status: Codable, Equatable, Sendable {
         self.activeRuns = activeRuns
         self.queuedRuns = queuedRuns
         self.connections = connections
+    }
+}
+
+/// `plugin.surface.refresh` and `node.pluginSurface.refresh` (version 4): a new address. The contract leaves the parameters open; this Gateway has one surface, `canvas`.
+public struct SurfaceRefreshParams: Codable, Equatable, Sendable {
+    public let surface: String
+
+    public init(
+        surface: String
+    ) {
+        self.surface = surface
+    }
+}
+
+/// Their result: the address by the surface's name, and until when it is good.
+public struct SurfaceRefreshed: Codable, Equatable, Sendable {
+    public let surface: String
+    public let pluginSurfaceUrls: [String: String]
+    public let expiresAtMs: Int
+
+    public init(
+        surface: String,
+        pluginSurfaceUrls: [String: String],
+        expiresAtMs: Int
+    ) {
+        self.surface = surface
+        self.pluginSurfaceUrls = pluginSurfaceUrls
+        self.expiresAtMs = expiresAtMs
     }
 }
 

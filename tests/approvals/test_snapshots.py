@@ -60,7 +60,7 @@ class GetTests(SnapshotTestCase):
             [shown[name] for name in ("status", "decision", "reason")],
             ["allowed", "allow-once", "user"],
         )
-        self.assertEqual(shown["resolver"], {"kind": "device", "id": "device-ann", "name": "Ann"})
+        self.assertEqual(shown["resolver"], {"kind": "device", "id": "device-ann"})
         self.assertEqual(shown["source"], {"agentId": "main", "sessionKey": "agent:main:main"})
 
     def test_what_nobody_decided(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -139,6 +140,22 @@ class AddressTests(GatewayTestCase):
             self.assertTrue(url.startswith(base), url)
             self.assertEqual(fetch(f"{url}/__openclaw__/canvas/a.txt"), (200, b"ours"))
             self.assertNotIn(url.rpartition("/")[2], gateway.process.log)
+
+    def test_who_stays_longer_asks_for_another(self) -> None:
+        gateway = self.start()
+        (gateway.files / "a.txt").write_text("ours")
+        client = gateway.client()
+        first = client.hello["pluginSurfaceUrls"]["canvas"]
+        answer = client.request(
+            "plugin.surface.refresh", {"surface": "canvas", "observedUrl": first}
+        )
+        second = answer["pluginSurfaceUrls"]["canvas"]
+        self.assertNotEqual(first, second)
+        self.assertEqual(fetch(f"{second}/__openclaw__/canvas/a.txt"), (200, b"ours"))
+        day = 24 * 3_600_000
+        self.assertLess(abs(answer["expiresAtMs"] - time.time() * 1000 - day), 60_000)
+        refused = self.refusal(client, "plugin.surface.refresh", surface="board")
+        self.assertEqual(refused.error["code"], "UNAVAILABLE")
 
     def test_who_may_not_read_gets_none(self) -> None:
         hello = self.start().client(scopes=("operator.pairing",)).hello

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,7 @@ class Session:
         self.open = True
         self.input_ended = False
         self.busy = 0
+        self.queue: deque[Call] = deque()
         self.state: dict[str, Any] = {}
 
     # What a transport is
@@ -111,11 +113,15 @@ class Session:
             self,
         )
         self.busy += 1
-        self.fake.handle(call)
+        self.queue.append(call)
+        if not self.fake.serial or self.busy == 1:
+            self.fake.handle(self.queue.popleft())
 
     def done(self) -> None:
         """A request has been dealt with."""
         self.busy -= 1
+        if self.queue and self.open:
+            self.fake.handle(self.queue.popleft())
         self.input_closed()
 
     def input_closed(self) -> None:
@@ -131,7 +137,10 @@ class FakeRpc(Factory):
         calls: every request, in order.
         complaints: what a client got wrong that the real program would let pass.
         sessions: those that are open.
+        serial: whether a request is only begun when the one before has been answered.
     """
+
+    serial = False
 
     def __init__(self, reactor: Any) -> None:
         self.reactor = reactor

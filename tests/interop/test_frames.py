@@ -28,6 +28,9 @@ RESULTS = {
     "sessions.resolve": "SessionsResolveResult",
     "sessions.delete": "SessionsDeleteResult",
     "device.token.rotate": "DeviceTokenRotateResult",
+    "approval.get": "ApprovalGetResult",
+    "approval.resolve": "ApprovalResolveResult",
+    "approval.history": "ApprovalHistoryResult",
 }
 
 
@@ -57,6 +60,7 @@ class EveryFrame(TestCase):
 
     def setUp(self) -> None:
         install()
+        self.seen: list[str] = []
         directory = Path(self.mktemp()).absolute()
         self.gateway = GatewayProcess(directory / "gateway")
         self.gateway.start()
@@ -77,10 +81,18 @@ class EveryFrame(TestCase):
 
     def converse(self) -> None:
         client = self.client
-        for text in ("hello", "USETOOL THINK", "FAIL", "DIE", "PERMIT"):
-            run_id = self.send(text)
-            client.event("chat", lambda chat, run_id=run_id: chat["runId"] == run_id
-                         and chat["state"] in ("final", "error"))  # fmt: skip
+        for text in ("hello", "USETOOL THINK", "FAIL", "DIE"):
+            self.ended(self.send(text))
+        for decision in ("allow-once", "deny"):
+            run_id = self.send("PERMIT")
+            self.decide(decision)
+            self.ended(run_id)
+        self.send("PERMIT")
+        self.question()
+        client.request("chat.abort", {"sessionKey": "main"})
+        client.event("exec.approval.resolved", lambda one: one["reason"] == "run-aborted")
+        self.assertEqual(len(client.request("approval.history")["items"]), 3)
+        client.request("approval.history", {"limit": 1})
         run_id = self.send("SLOW")
         client.event("chat", lambda chat: chat["runId"] == run_id and chat["state"] == "delta")
         client.request("chat.abort", {"sessionKey": "main"})
@@ -101,6 +113,26 @@ class EveryFrame(TestCase):
         client.request("sessions.delete", {"key": "nowhere"})
         for method in ("chat.send", "no.such.method", "sessions.resolve"):
             self.assertFalse(client.answer(client.post(method, {}))["ok"])
+
+    def ended(self, run_id: str) -> None:
+        """Wait for the end of a run."""
+        self.client.event("chat", lambda chat: chat["runId"] == run_id
+                          and chat["state"] in ("final", "error"))  # fmt: skip
+
+    def question(self) -> str:
+        """The id of the next question."""
+        event = self.client.event("exec.approval.requested", lambda one: one["id"] not in self.seen)
+        self.seen.append(event["payload"]["id"])
+        return self.seen[-1]
+
+    def decide(self, decision: str) -> None:
+        """Decide what the agent asks, and look at it before and after."""
+        about = {"id": self.question()}
+        self.client.request("approval.get", about)
+        answer = {**about, "kind": "exec", "decision": decision}
+        self.assertTrue(self.client.request("approval.resolve", answer)["applied"])
+        self.assertFalse(self.client.request("approval.resolve", answer)["applied"])
+        self.client.request("approval.get", about)
 
     def send(self, text: str) -> str:
         params = {"sessionKey": "main", "message": text, "idempotencyKey": str(uuid.uuid4())}

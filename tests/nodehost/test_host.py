@@ -184,6 +184,25 @@ class HostTests(HostTestCase):
 class LinkTests(HostTestCase):
     """What commands may know of the Gateway."""
 
+    async def test_an_address_of_the_canvas_is_renewed(self) -> None:
+        self.gateway.canvas_url = "http://canvas/first"
+        answers: list[Any] = [
+            {"surface": "canvas", "pluginSurfaceUrls": {"canvas": "http://canvas/second"}},
+            {"pluginSurfaceUrls": {"canvas": "file:///etc/passwd"}}, "nonsense",
+        ]  # fmt: skip
+        self.gateway.methods["node.pluginSurface.refresh"] = lambda connection, frame: (
+            connection.answer(frame, answers.pop(0))
+            if answers else connection.refuse(frame, "INVALID_REQUEST", "unknown method")
+        )  # fmt: skip
+        host = await self.start_host()
+        await self.payload("system.which", {"bins": []})
+        for _ in range(4):
+            await host._renew()
+            self.assertEqual(host._link.canvas_url, "http://canvas/second")
+        self.assertEqual(
+            self.gateway.requests("node.pluginSurface.refresh"), [{"surface": "canvas"}] * 4
+        )
+
     async def test_where_the_canvas_is(self) -> None:
         self.assertIsNone(GatewayLink().canvas_url)
         for protocol in (3, 4):

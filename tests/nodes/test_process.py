@@ -21,6 +21,7 @@ OF_NODES = {
     "node.invoke.result", "node.invoke.progress", "node.event", "node.approval.request",
     "node.pluginTools.update", "node.skills.update", "node.runnerInventory.update",
     "node.pending.drain", "node.pending.pull", "node.pending.ack", "skills.bins",
+    "node.pluginSurface.refresh",
 }  # fmt: skip
 """Every method a node may call."""
 
@@ -318,6 +319,8 @@ class LongLivedTests(ProcessTestCase):
         self.assertEqual(node.request("node.pending.pull")["actions"], [])
         self.assertEqual(node.request("node.pending.ack", {"ids": ["a"]})["ackedIds"], ["a"])
         self.assertTrue(node.request("node.runnerInventory.update", {"protocolFeatures": []}))
+        surface = node.request("node.pluginSurface.refresh", {"surface": "canvas"})
+        self.assertIn("/__openclaw__/cap/", surface["pluginSurfaceUrls"]["canvas"])
         stats = {"cpuCount": 2, "memoryTotalBytes": 9, "memoryFreeBytes": 3}
         told = node.request("node.event", {"event": "node.host.stats", "payload": stats})
         self.assertEqual((told["handled"], told["reason"]), (True, "updated"))

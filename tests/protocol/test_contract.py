@@ -124,7 +124,7 @@ class ContractTests(SynchronousTestCase):
             {name for name in method_types() if not name.startswith("canvas.")} - compared,
             {"health", "status", "system-presence", "system-event"}
             | {"exec.approval.list", "exec.approval.waitDecision", "node.runnerInventory.update"}
-            | {"node.approval.request"},
+            | {"node.approval.request", "plugin.surface.refresh", "node.pluginSurface.refresh"},
         )
 
     def compared(self) -> list[tuple[int, str, dict[str, list[Any]], dict[str, list[Any]]]]:

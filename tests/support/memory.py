@@ -140,6 +140,7 @@ class Caller:
     device_id: str | None = None
     client: ClientInfo = field(default_factory=lambda: client_info())
     address: str = "127.0.0.1"
+    host: str = "127.0.0.1:18789"
     bound_session: Any = None
 
 

@@ -205,6 +205,9 @@ class Dialect:
         for span in line:
             body = span.text.strip()
             if not body:
+                # Space is not formatted, but neither does it hold together what is beside it.
+                marks = self.marks(span)
+                self._change(writer, opened, [each for each in opened if each in marks], "", "", "")
                 gap += span.text
                 continue
             gap += span.text[: len(span.text) - len(span.text.lstrip())]

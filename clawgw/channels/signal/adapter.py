@@ -71,6 +71,7 @@ _CHILD = Capabilities(
 _DAEMON = replace(_CHILD, finds=False)
 
 _NOT_LINKED = "run `clawgw channels login signal` and scan the code"
+_NOT_INSTALLED = "install signal-cli, or set channels.signal.cliPath"
 
 
 class SignalAdapter(Adapter[SignalAccount]):
@@ -149,7 +150,7 @@ class SignalAdapter(Adapter[SignalAccount]):
         except ProcessGone as problem:
             child.close()
             await self._spool.remove(path)
-            raise Fatal(f"{problem}: install signal-cli, or set channels.signal.cliPath") from None
+            raise Fatal(f"{problem}: {_NOT_INSTALLED}") from None
         self._child = child
         self._position = lambda: {"spool": f"{path.name}:{child.position}"}
         return child
@@ -398,6 +399,20 @@ class SignalAdapter(Adapter[SignalAccount]):
             "groups": len(groups) if isinstance(groups, list) else 0,
         }
 
+    async def check(self) -> dict[str, Any]:
+        """See `Adapter.check`: whether signal-cli is there and has the account."""
+        try:
+            link = await self._open_for_all()
+        except ProcessGone as problem:
+            raise Fatal(f"{problem}: {_NOT_INSTALLED}") from None
+        try:
+            await self._choose_account(link)
+        except (ProcessGone, RpcTimeout, RpcError) as problem:
+            raise Fault(f"signal-cli: {problem}") from None
+        finally:
+            await link.stop()
+        return {"number": self._own.number}
+
     async def login_start(self, *, force: bool, phone: str | None = None) -> LoginStep:
         """See `Adapter.login_start`."""
         if self._link is not None:
@@ -498,7 +513,7 @@ class SignalAdapter(Adapter[SignalAccount]):
         try:
             link = await self._open_for_all()
         except ProcessGone as problem:
-            raise Fatal(f"{problem}: install signal-cli, or set channels.signal.cliPath") from None
+            raise Fatal(f"{problem}: {_NOT_INSTALLED}") from None
         seconds = self.settings.startup_timeout_ms / 1000
         try:
             return await link.request(method, params, timeout=seconds)

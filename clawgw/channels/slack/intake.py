@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.python.failure import Failure
 
 from clawgw.channels.adapter import Host
 from clawgw.channels.messages import Chat, Inbound, Press
@@ -168,7 +169,11 @@ class Intake:
 
     def _press(self, payload: Json) -> None:
         work = Deferred.fromCoroutine(self._pressed(payload))
-        work.addErrback(lambda failure: self._host.log.failure("after a press", failure))
+        work.addErrback(self._press_failed)
+
+    def _press_failed(self, failure: Failure) -> None:
+        if failure.check(CancelledError) is None:  # else it is only the end
+            self._host.log.failure("after a press", failure)
 
     async def _pressed(self, payload: Json) -> None:
         user, channel = _id(payload.get("user")), _id(payload.get("channel"))

@@ -127,7 +127,7 @@ class SocketMode:
         self._opened.append(now)
         line = _Line(self._on_envelope, self._log)
         try:
-            await line.open(self._reactor, await self._address())
+            await line.open(self._reactor, await self.address())
         except SocketUnreachable as problem:
             raise Fault(str(problem)) from None
         self._lines.add(line)
@@ -150,7 +150,12 @@ class SocketMode:
             self._crowded = False
             self._warn("")
 
-    async def _address(self) -> str:
+    async def address(self) -> str:
+        """An address to connect to, good for once.
+
+        Raises:
+            Fault, Fatal: there is none.
+        """
         try:
             answer = await self._api.call("apps.connections.open")
         except NotNow as problem:

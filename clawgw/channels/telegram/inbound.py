@@ -225,14 +225,14 @@ def _text(
     if happened is not None:
         return happened, True
     note = sort_note(message)
-    said = message.text if message.text is not None else message.caption
-    if said is None and note is None and not has_media:
+    said = message.text or message.caption
+    if not said and note is None and not has_media:
         if message.sticker is not None:
             return f"[sticker {message.sticker.emoji}]".replace(" ]", "]"), False
         return unknown_note(message_fields(raw))
     if message.sticker is not None and note is None:
         note = f"[sticker {message.sticker.emoji}]".replace(" ]", "]")
-    entities = message.entities if message.text is not None else message.caption_entities
+    entities = message.entities if message.text else message.caption_entities
     words = _own_name_removed(_with_links(said or "", entities), me)
     if message.forward_origin is not None:
         words = f"[forwarded from {message.forward_origin.name or 'somebody'}]\n{words}".strip()
@@ -273,8 +273,8 @@ def _mentioned(message: Message, me: User) -> bool:
     replied = message.reply_to_message
     if replied is not None and replied.sender is not None and replied.sender.id == me.id:
         return replied.forum_topic_created is None
-    text = message.text if message.text is not None else message.caption or ""
-    entities = message.entities if message.text is not None else message.caption_entities
+    text = message.text or message.caption or ""
+    entities = message.entities if message.text else message.caption_entities
     units = text.encode("utf-16-le", "surrogatepass")
     for one in entities:
         shown = units[2 * one.offset : 2 * (one.offset + one.length)].decode("utf-16-le", "replace")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock
 
 from clawgw.channels.adapter import (
     Adapter,
@@ -38,7 +38,7 @@ from clawgw.channels.whatsapp.addresses import jid_of, parse_chat
 from clawgw.channels.whatsapp.contract import Identity, Message
 from clawgw.channels.whatsapp.inbound import inbound, quote
 from clawgw.channels.whatsapp.install import Installation
-from clawgw.channels.whatsapp.login import INSTALLING, Login
+from clawgw.channels.whatsapp.login import INSTALLING, Login, cancelled
 from clawgw.channels.whatsapp.session import NOT_LINKED, Session, child_environment
 from clawgw.channels.whatsapp.settings import WhatsAppAccount
 from clawgw.jsonrpc import ProcessGone, RpcError, RpcTimeout
@@ -313,10 +313,16 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
             raise Fault(str(problem)) from None
         return {key: status.get(key) for key in ("linked", "open", "self")}
 
+    async def check(self) -> dict[str, Any]:
+        """See `Adapter.check`: whether there is a Node.js that runs; a phone is linked later."""
+        if self.settings.command is None:
+            await self._installation.find()
+        return {}
+
     async def login_start(self, *, force: bool, phone: str | None = None) -> LoginStep:
         """See `Adapter.login_start`."""
         if self._login is not None and not self._login.over:
-            self._login.give_up()
+            await self._login.give_up()
         try:
             if force:
                 await self.logout()
@@ -369,7 +375,6 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
     async def _begin_login(self) -> Session:
         session = await self._begin()
         self._watching = Deferred.fromCoroutine(self._watch(session))
-        self._watching.addErrback(lambda failure: failure.trap(CancelledError))
         return session
 
     async def _watch(self, session: Session) -> None:
@@ -396,9 +401,9 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
         """Give up a login that is going on; the account is not used any more."""
         self._dont_abandon()
         if self._login is not None:
-            self._login.give_up()
+            await self._login.give_up()
         if self._watching is not None:
-            self._watching.cancel()
+            await cancelled(self._watching)
         if self._session is not None:
             await self._end(self._session)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 
 from clawgw.channels.adapter import Fault, LoginProblem, LoginStep
 from clawgw.channels.whatsapp.session import Session
@@ -27,6 +27,14 @@ TYPE = (
     "then type this code."
 )
 WAITING = "Waiting for the phone."
+
+
+async def cancelled(work: Deferred[None]) -> None:
+    """Cancel something, and wait until it has cleaned up; how it ended is of no interest."""
+    over: Deferred[None] = Deferred()
+    work.addBoth(lambda _: over.callback(None))
+    work.cancel()
+    await over
 
 
 class Login:
@@ -66,12 +74,11 @@ class Login:
         """Whether a phone is linked and the connection stands."""
         return self._session is not None and self._session.connected
 
-    def give_up(self) -> None:
-        """Another login begins, or nobody wants it any more."""
+    async def give_up(self) -> None:
+        """Another login begins, or nobody wants it any more; returns when nothing is going on."""
         self._problem = self._problem or "the login was given up"
         if self._work is not None:
-            self._work.addErrback(lambda failure: failure.trap(CancelledError))
-            self._work.cancel()
+            await cancelled(self._work)
         self._wake()
 
     def say(self, message: str) -> None:
@@ -129,6 +136,7 @@ class Login:
     async def _ask(self) -> None:
         try:
             self._session = session = await self._begin()
+            session.watch(self._wake)
             if not session.linked:  # else it only has to connect
                 session.qr = None  # of an earlier login
                 answer = await session.request("login", self._params, CODE_SECONDS)
@@ -141,9 +149,6 @@ class Login:
 
     async def _news(self, seconds: float) -> None:
         """Returns after a change of the session or of ours."""
-        if self._session is not None and self._work is not None and self._work.called:
-            await self._session.changed(seconds)
-            return
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
         timer = self._reactor.callLater(seconds, self._wake)

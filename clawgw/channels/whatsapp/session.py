@@ -76,6 +76,7 @@ class Session:
         self._rpc: RpcLink | None = None
         self._gone: Deferred[str] | None = None
         self._waiting: list[Deferred[None]] = []
+        self._watchers: list[Callable[[], None]] = []
         self._queue: list[Message] = []
         self._draining = False
         self.linked = False
@@ -174,6 +175,10 @@ class Session:
             if timer is not None and timer.active():
                 timer.cancel()
 
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Tell somebody of every change."""
+        self._watchers.append(watcher)
+
     # What it says
 
     def _heard(self, method: str, params: dict[str, Any]) -> None:
@@ -218,6 +223,8 @@ class Session:
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             self._wake(each)
+        for watcher in list(self._watchers):
+            watcher()
 
     @staticmethod
     def _wake(waiting: Deferred[None]) -> None:

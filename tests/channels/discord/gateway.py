@@ -158,6 +158,7 @@ class _Connection(WebSocketServerProtocol):
 
     factory: Gateway
     session: Session | None = None
+    _deadline: Any = None
 
     def onConnect(self, request: Any) -> None:
         parts = urlsplit(request.path)
@@ -167,7 +168,6 @@ class _Connection(WebSocketServerProtocol):
         compress = self.query.get("compress")
         self._deflate = zlib.compressobj() if compress == "zlib-stream" else None
         self._received: deque[float] = deque(maxlen=121)
-        self._deadline: Any = None
 
     def onOpen(self) -> None:
         self.factory.connections.append(self)

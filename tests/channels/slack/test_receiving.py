@@ -314,8 +314,10 @@ class ConnectionTests(SlackCase):
         other = self.adapter()
         running = Deferred.fromCoroutine(other.run()).addErrback(lambda _: None)
         await self.until(lambda: self.slack.sockets.open)
+        await self.until(lambda: self.host.details)
         self.assertEqual(self.host.warnings, [])
         await self.start()
+        await self.until(lambda: self.host.warnings)
         self.assertIn("1 other connection(s)", self.host.warnings[0])
         running.cancel()
         await running

@@ -178,6 +178,12 @@ class OutcomeTests(SlackCase):
         wrong = self.adapter(bot_token="xoxb-wrong")
         self.assertIn("not valid", str(await self.failure(Fatal, wrong.probe())))
 
+    async def test_before_it_is_configured_both_tokens_are_checked(self) -> None:
+        self.assertTrue((await self.adapter().check())["ok"])
+        wrong = self.adapter(app_token="xapp-wrong")
+        self.assertIn("appToken:", str(await self.failure(Fatal, wrong.check())))
+        self.assertEqual(self.slack.sockets.most_open, 0)
+
 
 class FileTests(SlackCase):
     def setUp(self) -> None:

@@ -1,0 +1,1 @@
+"""iMessage, through `imsg`."""
