@@ -11,11 +11,11 @@ from msgspec import UNSET
 from clawgw.agents.between import SessionMail
 from clawgw.agents.prompts import Prompt, files_of
 from clawgw.agents.roster import Roster
-from clawgw.agents.runs import RunManager
+from clawgw.agents.runs import RunManager, Wanted
 from clawgw.methods import Caller, MethodTable, Twice
 from clawgw.protocol import agents as wire
 from clawgw.protocol.base import given
-from clawgw.protocol.errors import invalid
+from clawgw.protocol.errors import RequestError, invalid
 from clawgw.sessions.book import SessionBook
 from clawgw.sessions.keys import SessionName
 from clawgw.trust.scopes import READ, WRITE
@@ -44,11 +44,10 @@ class AgentMethods:
 
     async def agent(self, caller: Caller, params: wire.AgentParams) -> Twice:
         """Run one turn; answers when accepted and when over."""
-        if given(params.deliver, False):
-            raise invalid("deliver: there is no channel to deliver to")
         name, requested = self._session(params)
         if caller.bound_session is not None:
             params = self.mail.checked(caller.bound_session, name, params)
+        delivery = self._delivery(params, name) if given(params.deliver, False) else None
         attached = given(params.attachments, [])
         prompt = Prompt(
             text=params.message,
@@ -59,7 +58,7 @@ class AgentMethods:
             timeout_ms=None if params.timeout is UNSET else given(params.timeout, 0) * 1000,
         )
         run = await self.runs.accept(
-            "agent", params, name, requested, prompt, params.idempotency_key
+            "agent", params, name, requested, prompt, params.idempotency_key, delivery
         )
         first = wire.AgentAccepted(
             run_id=run.run_id,
@@ -68,6 +67,24 @@ class AgentMethods:
             agent_id=UNSET if caller.version < 4 else run.agent_id,
         )
         return Twice(first, self.runs.final(run.run_id))
+
+    def _delivery(self, params: wire.AgentParams, name: SessionName) -> bytes | None:
+        """Where the answer goes beside the transcript."""
+        channel = given(params.reply_channel, "") or given(params.channel, "")
+        wanted = Wanted(
+            channel=channel if channel not in ("", "last") else None,
+            account=given(params.reply_account_id, "") or given(params.account_id, "") or None,
+            to=given(params.reply_to, "") or given(params.to, "") or None,
+            thread=given(params.thread_id, "") or None,
+        )
+        try:
+            if self.runs.answers is None:
+                raise invalid("deliver: there is no channel to deliver to")
+            return self.runs.answers.place(name, wanted)
+        except RequestError:
+            if given(params.best_effort_deliver, False):
+                return None
+            raise
 
     def _session(self, params: wire.AgentParams) -> tuple[SessionName, str]:
         """The session a turn belongs to, and what its asker called it."""

@@ -78,8 +78,24 @@ class Admitted(NamedTuple):
     made_session: bool
 
 
+class Wanted(NamedTuple):
+    """Where a client wants an answer delivered; None: where the session's people last wrote."""
+
+    channel: str | None = None
+    account: str | None = None
+    to: str | None = None
+    thread: str | None = None
+
+
 class Answers(Protocol):
     """Where answers go beside the transcript: runs that came through a channel."""
+
+    def place(self, name: SessionName, wanted: Wanted) -> bytes:
+        """The `delivery` of a run whose answer is to go to a channel.
+
+        Raises:
+            RequestError: there is no such place.
+        """
 
     def begun(self, run: Run, text: Callable[[], str]) -> None:
         """A run is being answered; `text` tells the answer so far."""
@@ -276,6 +292,13 @@ class RunManager:
             self.book.changed(run.session_key, run.agent_id, "message")
             self._enqueue(_Task(run))
         return run
+
+    def last_place(self, name: SessionName) -> bytes | None:
+        """The `delivery` to where the session's people last wrote from, if they did."""
+        try:
+            return None if self.answers is None else self.answers.place(name, Wanted())
+        except RequestError:
+            return None
 
     def recover(self) -> Deferred[None]:
         """After a start: end the runs a crash interrupted, go on with those that waited."""

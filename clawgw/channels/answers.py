@@ -20,12 +20,15 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
-from clawgw.agents.runs import Outcome
+from clawgw.agents.runs import Outcome, Wanted
 from clawgw.channels.account import Account
 from clawgw.channels.adapter import SendError, Unsupported
 from clawgw.channels.messages import Outbound, Part, Target
 from clawgw.channels.outbox import part_key, put
+from clawgw.protocol.errors import invalid
+from clawgw.sessions.keys import SessionName
 from clawgw.store import channels as table
+from clawgw.store import sessions as session_table
 from clawgw.store.database import Connection, Database, StoreError
 from clawgw.store.runs import Run
 
@@ -42,6 +45,12 @@ class ReplyTo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message_id: str | None = None
 
 
+def route_of(connection: Connection, key: str) -> Target | None:
+    """Where a session's people last wrote from."""
+    found = session_table.route(connection, key)
+    return None if found is None else msgspec.json.decode(found, type=Target)
+
+
 _decode = msgspec.json.Decoder(ReplyTo).decode
 
 
@@ -51,6 +60,7 @@ class ChannelAnswers:
     Args:
         reactor: for drafts and typing.
         account: the account of a target, None where there is none any more.
+        address: the target that a client means; raises `RequestError`.
         now_ms: the time, in milliseconds since the epoch.
     """
 
@@ -59,14 +69,25 @@ class ChannelAnswers:
         reactor: Any,
         database: Database,
         account: Callable[[Target], Account | None],
+        address: Callable[[Wanted], Target],
         now_ms: Callable[[], int],
     ) -> None:
         self._reactor = reactor
         self._database = database
         self._account = account
+        self._address = address
         self._now_ms = now_ms
         self._shows: dict[str, _Show] = {}
         self._queued: dict[str, tuple[int, Target]] = {}
+
+    def place(self, name: SessionName, wanted: Wanted) -> bytes:
+        """Where an answer goes that a client wants delivered; see `Answers.place`."""
+        target = None
+        if wanted.to is None:
+            target = self._database.read(route_of, name.key)
+            if target is None or wanted.channel not in (None, target.channel):
+                raise invalid("to: expected where to deliver to; nobody wrote to this session yet")
+        return msgspec.json.encode(ReplyTo(target=target or self._address(wanted)))
 
     def begun(self, run: Run, text: Callable[[], str]) -> None:
         """Show that the answer is being written."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
-from clawgw.agents.runs import RunManager
+from clawgw.agents.runs import RunManager, Wanted
 from clawgw.approvals.book import ApprovalBook
 from clawgw.channels.account import Account, Surroundings
 from clawgw.channels.answers import ChannelAnswers
@@ -17,7 +17,7 @@ from clawgw.channels.approvals import ChatApprovals
 from clawgw.channels.hub import Hub
 from clawgw.channels.inbox import Inbox
 from clawgw.channels.media import MediaStore
-from clawgw.channels.messages import Press
+from clawgw.channels.messages import Press, Target
 from clawgw.channels.methods import ChannelMethods, stranger
 from clawgw.channels.providers import accounts_of
 from clawgw.channels.reception import Commands, Reception
@@ -106,7 +106,7 @@ class Channels:
             )
         )
         self.dispatch = Dispatch(reactor, database, self.hub, needs.runs.book, now_ms)
-        self._answers = ChannelAnswers(reactor, database, self.hub.of_target, now_ms)
+        self._answers = ChannelAnswers(reactor, database, self.hub.of_target, self._address, now_ms)
         needs.runs.answers = self._answers
         self.approvals = ChatApprovals(database, self.hub, needs.approvals, self.dispatch.queue)
         self._sources = MediaSources(
@@ -178,6 +178,12 @@ class Channels:
 
     def _find(self, channel: str, account: str) -> Account | None:
         return self.hub.find(channel, account)
+
+    def _address(self, wanted: Wanted) -> Target:
+        _, target = self.dispatch.address(
+            wanted.channel, wanted.account, wanted.to or "", wanted.thread
+        )
+        return target
 
     def _stranger_asked(self, row: SenderRow) -> None:
         self._needs.events.publish("channel.pair.requested", stranger(row))

@@ -25,7 +25,6 @@ import msgspec
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionAborted
-from twisted.logger import Logger
 from twisted.web.client import (  # type: ignore[attr-defined]
     URI,
     Agent,
@@ -35,6 +34,7 @@ from twisted.web.client import (  # type: ignore[attr-defined]
     RequestTransmissionFailed,
     ResponseFailed,
     ResponseNeverReceived,
+    _HTTP11ClientFactory,
 )
 from twisted.web.http_headers import Headers as TwistedHeaders
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IAgentEndpointFactory
@@ -161,8 +161,6 @@ class Http:
     ``agent`` stands in for the network in tests.
     """
 
-    log = Logger()
-
     def __init__(
         self,
         reactor: Any,
@@ -179,7 +177,7 @@ class Http:
         self._connect_timeout = connect_timeout
         self._in_thread: InThread = in_threads(reactor)
         self._running: set[Deferred[Any]] = set()
-        self._pool = HTTPConnectionPool(reactor, persistent=True)
+        self._pool = _Pool(reactor, persistent=True)  # type: ignore[no-untyped-call]
         self._pool.cachedConnectionTimeout = _IDLE  # type: ignore[assignment]
         self._pool.maxPersistentPerHost = 4
 
@@ -226,15 +224,7 @@ class Http:
                 answer.code, _incoming(answer.headers), bytes(memory.data), self._at(peer)
             )
 
-        response = await self._within(timeout, peer, ask)
-        self.log.debug(
-            "{name}: {method} at {peer} answered {status}",
-            name=self._name,
-            method=method,
-            peer=str(peer),
-            status=response.status,
-        )
-        return response
+        return await self._within(timeout, peer, ask)
 
     async def download(
         self,
@@ -282,7 +272,7 @@ class Http:
         """End what is under way, and every connection."""
         for running in tuple(self._running):
             running.cancel()
-        await self._pool.closeCachedConnections()
+        await self._pool.closeCachedConnections()  # type: ignore[no-untyped-call]
 
     def _peer(self, url: str) -> Peer:
         try:
@@ -364,6 +354,16 @@ def _is_cancelled(error: BaseException) -> bool:
     return isinstance(error, CancelledError) or any(
         reason.check(CancelledError) for reason in getattr(error, "reasons", ())
     )
+
+
+class _QuietFactory(_HTTP11ClientFactory):
+    """A connection is nothing to write a line about."""
+
+    noisy = False
+
+
+class _Pool(HTTPConnectionPool):
+    _factory = _QuietFactory
 
 
 class _Memory:

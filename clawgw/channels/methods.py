@@ -12,12 +12,13 @@ from twisted.internet.defer import Deferred, DeferredList
 
 from clawgw.channels.account import Account
 from clawgw.channels.adapter import Fault, LoginProblem, LoginStep, SendError, Unsupported
+from clawgw.channels.answers import route_of
 from clawgw.channels.hub import Hub, default_of
 from clawgw.channels.messages import Outbound, Poll, Target
 from clawgw.channels.outbox import Delivery
 from clawgw.channels.providers import Configured
 from clawgw.channels.senders import SenderBook
-from clawgw.channels.sending import Dispatch, Request, route_of
+from clawgw.channels.sending import Dispatch, Request
 from clawgw.channels.sources import MediaSources
 from clawgw.channels.status import status_of
 from clawgw.events import EventSink

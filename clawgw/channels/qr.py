@@ -1,12 +1,10 @@
 """QR codes for login: in a terminal, and as a picture for a web page.
 
-A code that links a device is as good as a password for as long as it holds: show it to whoever asked
-to log in, and to nobody else, and write it in no log.
+A code that links a device is as good as a password for as long as it holds: show it to whoever
+asked to log in, and to nobody else, and write it in no log.
 """
 
 from __future__ import annotations
-
-import io
 
 import segno
 
@@ -22,7 +20,7 @@ _HALVES = {(False, False): "█", (False, True): "▀", (True, False): "▄", (T
 def terminal_text(content: str) -> str:
     """A code made of half blocks, for a dark terminal; every line is equally wide.
 
-    :raises ValueError: when there is too much for a code (about 2,300 bytes), or nothing.
+    :raises ValueError: when there is too much for a code (about 2,900 bytes).
     """
     rows = [[bool(module) for module in row] for row in _code(content).matrix_iter(border=_QUIET)]
     if len(rows) % 2:

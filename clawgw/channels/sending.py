@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import msgspec
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater
 
@@ -157,9 +156,3 @@ class Dispatch:
 
     def _is_channel(self, text: str) -> bool:
         return any(account.channel == text.lower() for account in self._hub)
-
-
-def route_of(connection: Connection, key: str) -> Target | None:
-    """Where a session's people last wrote from."""
-    found = session_table.route(connection, key)
-    return None if found is None else msgspec.json.decode(found, type=Target)

@@ -106,28 +106,29 @@ class _Screen:
         self._as_json = as_json
         self._shown: dict[str, Any] = {}
         self._height = 0
-        self._message = ""
 
     def show(self, step: dict[str, Any]) -> bool:
-        """Show a step, unless it is what is shown already; whether it was new."""
-        if step == self._shown:
+        """Show what is new in a step; whether anything was."""
+        new = {name: value for name, value in step.items() if value != self._shown.get(name)}
+        if self._only_waits(step, new):
             return False
         self._shown = step
         if self._as_json:
             print_json(step)
             return True
-        self._say(str(step.get("message") or ""))
-        if isinstance(step.get("code"), str):
-            print(f"\n    {clean(step['code'])}\n", flush=True)
-        if isinstance(step.get("qr"), str):
-            self._picture(step["qr"])
+        if new.get("message"):
+            print(clean(str(new["message"])), flush=True)
+            self._height = 0  # what is above is not to be overwritten
+        if isinstance(new.get("code"), str):
+            print(f"\n    {clean(new['code'])}\n", flush=True)
+        if isinstance(new.get("qr"), str):
+            self._picture(new["qr"])
         return True
 
-    def _say(self, message: str) -> None:
-        if message and message != self._message:
-            print(clean(message), flush=True)
-            self._height = 0  # what is above is not to be overwritten
-        self._message = message
+    def _only_waits(self, step: dict[str, Any], new: dict[str, Any]) -> bool:
+        """Whether what there is to scan or to type is on the screen already."""
+        offered = {"qr", "code"} & step.keys()
+        return not new or (bool(offered) and not step.get("connected") and not offered & new.keys())
 
     def _picture(self, text: str) -> None:
         from clawgw.channels.qr import terminal

@@ -28,6 +28,7 @@ __all__ = [
     "USAGE",
     "converse",
     "serve",
+    "work",
 ]
 
 GATEWAY_ERROR, USAGE, CANNOT_CONNECT, NOT_AUTHORISED, TIMEOUT, INTERRUPTED = 1, 2, 3, 4, 5, 130
@@ -42,9 +43,7 @@ def converse(options: Globals, conversation: Conversation[T]) -> T:
     What goes wrong is told on standard error and ends the process with the code for it.
     """
     # Late, so that --help and a mistyped option cost no import of Twisted.
-    from clawgw.client import ClientError, GatewayClient
-    from clawgw.config import ConfigError
-    from clawgw.identity import IdentityError
+    from clawgw.client import GatewayClient
 
     async def job(reactor: Any) -> T:
         client = GatewayClient(reactor, client_options(options, os.environ))
@@ -53,6 +52,18 @@ def converse(options: Globals, conversation: Conversation[T]) -> T:
             return await conversation(client, hello)
         finally:
             await client.close()
+
+    return work(options, job)
+
+
+def work(options: Globals, job: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    """Run a job on the reactor; returns what it returned.
+
+    What goes wrong is told on standard error and ends the process with the code for it.
+    """
+    from clawgw.client import ClientError
+    from clawgw.config import ConfigError
+    from clawgw.identity import IdentityError
 
     try:
         return _run(job)

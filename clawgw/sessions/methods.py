@@ -42,9 +42,12 @@ class Runs(Protocol):
 
     def accept(
         self, method: str, params: Any, name: SessionName, requested_key: str, prompt: Prompt,
-        run_id: str,
+        run_id: str, delivery: bytes | None = None,
     ) -> Awaitable[Run]:  # fmt: skip
         """Take a message in."""
+
+    def last_place(self, name: SessionName) -> bytes | None:
+        """Where the answer goes if it goes where the session's people last wrote from."""
 
     def abort(
         self, session_key: str, run_id: str | None, reason: str = "rpc"
@@ -92,8 +95,9 @@ class ChatMethods:
             timeout_ms=given(params.timeout_ms, None),
         )
         run = await self.runs.accept(
-            "chat.send", params, name, params.session_key, prompt, params.idempotency_key
-        )
+            "chat.send", params, name, params.session_key, prompt, params.idempotency_key,
+            self.runs.last_place(name) if given(params.deliver, False) else None,
+        )  # fmt: skip
         return chat_wire.ChatSendResult(run_id=run.run_id)
 
     async def history(self, caller: Caller, params: chat_wire.ChatHistoryParams) -> Any:

@@ -7,6 +7,7 @@ the Mac's own making. File names go through a shell there, so they are quoted.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ from clawgw.channels.adapter import SendLater, SendRefused
 from clawgw.channels.messages import Media, OutMedia
 
 COPY_SECONDS = 120.0
-INCOMING = "clawgw-outgoing"
+OUTGOING = "clawgw-outgoing"
 GONE = 41
 
 
@@ -73,7 +74,7 @@ class Files:
         if self._host is None:
             placed: str = await self._in_thread(_link, Path(media.path), key, name)
             return placed
-        directory = f"{INCOMING}/{key}"
+        directory = f"{OUTGOING}/{key}"
         command = (
             f"mkdir -p {shlex.quote(directory)} && cd {shlex.quote(directory)}"
             f" && cat > {shlex.quote(name)} && pwd"
@@ -83,6 +84,14 @@ class Files:
         if code != 0:
             raise SendLater(f"the file could not be copied to {self._host}: {_last_line(said)}")
         return f"{_first_line(said)}/{name}"
+
+    async def discard(self, media: OutMedia, key: str) -> None:
+        """It has been sent, and `imsg` has made a copy for Messages: what `place` made may go."""
+        if self._host is None:
+            await self._in_thread(_unlink, Path(media.path), key, _file_name(media.name))
+            return
+        command = f"rm -rf {shlex.quote(f'{OUTGOING}/{key}')}"
+        await self._ssh(self._host, command, {0: "w", 1: "r", 2: "r"})
 
     async def _fetch(self, host: str, source: str, path: Path, max_bytes: int) -> int:
         quoted = shlex.quote(source)
@@ -139,7 +148,8 @@ class _Run(ProcessProtocol):
 
     def processEnded(self, reason: Failure) -> None:
         if not self.ended.called:
-            self.ended.callback((getattr(reason.value, "exitCode", None) or 0, self._said))
+            code = getattr(reason.value, "exitCode", None)
+            self.ended.callback((255 if code is None else code, self._said))
 
     def kill(self) -> None:
         self.transport.signalProcess("KILL")  # type: ignore[union-attr]
@@ -164,7 +174,7 @@ def _copy(source: Path, path: Path, max_bytes: int) -> int:
 
 def _link(source: Path, key: str, name: str) -> str:
     """Another name for a file that is about to be sent, beside it."""
-    directory = source.parent / f"{source.name}.{key}"
+    directory = _directory(source, key)
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
         placed = directory / name
@@ -173,6 +183,16 @@ def _link(source: Path, key: str, name: str) -> str:
     except OSError as problem:
         raise SendRefused(f"the file cannot be read: {problem.strerror}") from None
     return str(placed)
+
+
+def _unlink(source: Path, key: str, name: str) -> None:
+    with contextlib.suppress(OSError):
+        (_directory(source, key) / name).unlink()
+        _directory(source, key).rmdir()
+
+
+def _directory(source: Path, key: str) -> Path:
+    return source.parent / f"{source.name}.{key}"
 
 
 def _file_name(name: str) -> str:

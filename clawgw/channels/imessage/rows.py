@@ -148,18 +148,14 @@ def _chat(row: Row, groups: Collection[str]) -> Chat:
 
 def _sender(row: Row) -> Sender:
     handle = row.sender or row.chat_identifier or f"chat_id:{row.chat_id}"
-    return Sender(
-        id=handle.lower(), names=(f"chat_id:{row.chat_id}",), name=row.sender_name or ""
-    )
+    return Sender(id=handle.lower(), names=(f"chat_id:{row.chat_id}",), name=row.sender_name or "")
 
 
 def _quoted(row: Row) -> Quoted | None:
     guid = row.reply_to_guid or row.thread_originator_guid
     if not guid:
         return None
-    return Quoted(
-        message_id=guid, text=row.reply_to_text or "", sender=row.reply_to_sender or ""
-    )
+    return Quoted(message_id=guid, text=row.reply_to_text or "", sender=row.reply_to_sender or "")
 
 
 def _reaction(row: Row, to_us: bool) -> str:

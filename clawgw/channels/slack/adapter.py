@@ -199,16 +199,6 @@ class SlackAdapter(Adapter[SlackAccount]):
     async def check(self) -> dict[str, Any]:
         """See `Adapter.check`: both tokens. The address Slack gives is used by nobody."""
         found = await self.probe()
-        try:
-            await self._app.call("apps.connections.open")
-        except Refused as problem:
-            raise Fatal(f"appToken: {problem}") from None
-        except SlackError as problem:
-            raise Fault(str(problem)) from None
-        return found
-
-    async def check(self) -> dict[str, Any]:
-        found = await self.probe()
         host = self.host
         await SocketMode(host.reactor, self._app, host.warn, host.log).address()
         return found

@@ -69,9 +69,11 @@ class RealSurface(Surface):
 
     async def start(self, reactor: Any) -> dict[str, Any]:
         self.server = await WhatsAppServer.start(reactor)
-        self._writing: Deferred[Any] = self._command("contact", number=number(0), name="Person 0")
+        self._writing: Deferred[Any] = self.server.command(
+            "contact", number=number(0), name="Person 0"
+        )
         for person in range(1, PEOPLE):
-            await self._command("contact", number=number(person), name=f"Person {person}")
+            await self.server.command("contact", number=number(person), name=f"Person {person}")
         sidecar = Sidecar(reactor, self.server, self._login)
         await sidecar.begin()
         await sidecar.link()
@@ -87,15 +89,12 @@ class RealSurface(Surface):
     def _environment(self) -> dict[str, str]:
         return self.server.sidecar_environment()
 
-    def _command(self, name: str, **params: Any) -> Deferred[Any]:
-        return self.server.command(name, **params)
-
     async def stop(self) -> None:
         await self.server.close()
 
     def say(self, person: int, text: str) -> None:
         params = {"from": number(person), "text": text}
-        self._writing.addCallback(lambda _: self._command("incoming", **params))
+        self._writing.addCallback(lambda _: self.server.command("incoming", **params))
 
     def address(self, person: int) -> str:
         return f"+{number(person)}"
@@ -104,7 +103,7 @@ class RealSurface(Surface):
         return [told["text"] for told in self.server.all("message")]
 
     def cut(self) -> None:
-        self._writing.addCallback(lambda _: self._command("cut"))
+        self._writing.addCallback(lambda _: self.server.command("cut"))
 
 
 class RealStorm(Storm):

@@ -1,0 +1,359 @@
+"""The iMessage adapter: Messages on a Mac, through `imsg rpc` as a child.
+
+`imsg` reads the database of Messages, which keeps everything, so nothing is lost however things
+end: what is stored here is stored together with the number of its row, and the next child is told
+to go on after that. The first time, only what comes from then on counts.
+
+Messages takes no id of ours. Whether something was sent is found out by looking: before a send the
+newest row of the chat is noted, and afterwards a row of ours after that one with the same text, or
+file, is it. It is not looked for while `imsg` may still be sending.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred, TimeoutError
+
+from clawgw.channels.adapter import (
+    Adapter,
+    Capabilities,
+    Fatal,
+    Fault,
+    Host,
+    SendError,
+    SendLater,
+    SendRefused,
+    SendUnknown,
+)
+from clawgw.channels.child import RpcLink, open_link
+from clawgw.channels.format import Format
+from clawgw.channels.imessage import targets
+from clawgw.channels.imessage.files import Files
+from clawgw.channels.imessage.rows import Row, inbound, row_of
+from clawgw.channels.imessage.settings import IMessageAccount
+from clawgw.channels.intake import Intake
+from clawgw.channels.messages import Media, Part, Target
+from clawgw.jsonrpc import INTERNAL_ERROR, METHOD_NOT_FOUND, ProcessGone, RpcError, RpcTimeout
+
+ASK_SECONDS = 30.0
+SEND_SECONDS = 120.0
+CONNECT_SECONDS = 10.0
+SETTLE_SECONDS = 15.0
+LOOKED_THROUGH = 200
+REMEMBERED = 500
+MAX_FILE = 100 * 1024 * 1024
+
+
+class IMessageAdapter(Adapter[IMessageAccount]):
+    """One Mac."""
+
+    channel = "imessage"
+    capabilities = Capabilities(
+        format=Format.PLAIN,
+        text_limit=4000,
+        finds=True,
+        max_media_bytes=MAX_FILE,
+        needs_connection=True,
+    )
+
+    def __init__(self, account: str, settings: IMessageAccount, host: Host) -> None:
+        super().__init__(account, settings, host)
+        self._name = f"imessage ({account})"
+        self._files = Files(host.reactor, settings.remote_host, host.environ, host.in_thread)
+        self._link: RpcLink | None = None
+        self._intake = Intake(host.received, lambda _: None)
+        self._newest = 0
+        self._ours: OrderedDict[str, None] = OrderedDict()
+        self._sending: set[str] = set()
+        self._broken: Deferred[str] = Deferred()
+
+    # Receiving
+
+    async def run(self) -> None:
+        """See `Adapter.run`."""
+        self._intake = Intake(self.host.received, lambda on: _hold(link, on))
+        self._broken = Deferred()
+        try:
+            link = await open_link(
+                self.host.reactor, self.settings.words, name=self._name, env=self.host.environ,
+                on_request=_nothing, on_notification=self._heard, connect_timeout=CONNECT_SECONDS,
+            )  # fmt: skip
+        except ProcessGone as problem:
+            raise Fatal(f"{problem}: install imsg, or set channels.imessage.cliPath") from None
+        try:
+            await self._serve(link)
+        except ProcessGone as problem:
+            raise Fault(f"imsg: {problem}") from None
+        finally:
+            self._link = None
+            self._sending.clear()
+            await link.stop()
+
+    async def _serve(self, link: RpcLink) -> None:
+        """Watch, and store what is seen, until the child has ended or can watch no more."""
+        link.ended.addCallback(self._over)
+        storing = Deferred.fromCoroutine(self._intake.run())
+        try:
+            self._newest = await self._where_to_begin(link)
+            await self._ask_of(link, "watch.subscribe", {
+                "since_rowid": self._newest,
+                "attachments": True,
+                "include_reactions": self.settings.reaction_notifications != "off",
+            })  # fmt: skip
+            self._link = link
+            self.host.connected(mode="child")
+            await storing
+        except (RpcError, RpcTimeout) as problem:
+            raise Fault(f"imsg: {_said(problem)}") from None
+        finally:
+            storing.addErrback(lambda _: None)
+            storing.cancel()
+        raise Fault(f"imsg: {await self._broken}")
+
+    def _over(self, reason: str) -> None:
+        """Nothing more will be heard."""
+        if not self._broken.called:
+            self._broken.callback(reason)
+        self._intake.finish()
+
+    async def _where_to_begin(self, link: RpcLink) -> int:
+        """The row after which to go on; the newest one, the first time.
+
+        Raises:
+            Fatal: `imsg` may not read the database.
+        """
+        seconds = self.settings.startup_timeout_ms / 1000
+        try:
+            answer = await link.request("chats.list", {"limit": 1}, timeout=seconds)
+        except RpcTimeout:
+            raise Fault(f"imsg did not start within {seconds:g} s") from None
+        except RpcError as problem:
+            raise _cannot_start(problem) from None
+        stored = (await self.host.cursor()).get("rowid")
+        if stored is not None:
+            return int(stored)
+        chats = _list(answer, "chats")
+        newest = 0
+        if chats and isinstance(chats[0].get("id"), int):
+            newest = await self._newest_row(link, chats[0]["id"])
+        await self.host.remember({"rowid": str(newest)})
+        return newest
+
+    def _heard(self, method: str, params: dict[str, Any]) -> None:
+        if method == "message":
+            self._seen(params.get("message"))
+        elif method == "error":
+            error = params.get("error")
+            said = error.get("message") if isinstance(error, dict) else None
+            self._over(f"it cannot watch any more: {str(said)[:200]}")
+
+    def _seen(self, value: Any) -> None:
+        try:
+            row = row_of(value)
+        except ValueError as problem:
+            self.host.log.warn("{why}", why=str(problem))
+            return
+        if row.is_from_me:
+            self._remember_ours(row.guid)
+        message = inbound(
+            row,
+            our_guids=self._ours,
+            groups=self.settings.groups,
+            reactions=self.settings.reaction_notifications,
+            attachments=self.settings.include_attachments,
+        )
+        self._newest = max(self._newest, row.id)
+        self._intake.put(message, {"rowid": str(self._newest)})
+
+    def _remember_ours(self, guid: str) -> None:
+        self._ours[guid] = None
+        if len(self._ours) > REMEMBERED:
+            self._ours.popitem(last=False)
+
+    # Sending
+
+    async def send(self, target: Target, part: Part) -> str:
+        """See `Adapter.send`."""
+        link = self._link
+        if link is None or not link.running:
+            raise SendLater("imsg is not running")
+        if part.key in self._sending:
+            raise SendLater("it is still being sent", SETTLE_SECONDS)
+        params = targets.parameters(target.chat, self.settings.service, self.settings.region)
+        if part.text:
+            params["text"] = part.text
+        await self._note(link, target.chat, part.key)
+        if part.media is None:
+            return await self._send(link, part.key, params)
+        params["file"] = await self._files.place(part.media, part.key)
+        try:
+            return await self._send(link, part.key, params)
+        finally:
+            await self._files.discard(part.media, part.key)
+
+    async def _send(self, link: RpcLink, key: str, params: dict[str, Any]) -> str:
+        self._sending.add(key)
+        asked = link.request("send", params)
+        waiting: Deferred[Any] = Deferred()
+
+        def settled(result: Any) -> None:
+            self._sending.discard(key)
+            if not waiting.called:
+                waiting.callback(result)
+
+        asked.addBoth(settled)
+        waiting.addTimeout(SEND_SECONDS, self.host.reactor)
+        try:
+            answer = await waiting
+        except RpcError as problem:
+            failure = _failure(problem)
+            if isinstance(failure, SendRefused):
+                await self.host.remember({_note_of(key): None})
+            raise failure from None
+        except ProcessGone as problem:
+            raise SendUnknown(f"imsg ended while it was sending: {problem}") from None
+        except TimeoutError:
+            raise SendUnknown("imsg did not answer in time") from None
+        await self.host.remember({_note_of(key): None})
+        guid = answer.get("guid") if isinstance(answer, dict) else None
+        if not isinstance(guid, str) or not guid:
+            return f"sent:{key}"  # imsg does not always see the row in time
+        self._remember_ours(guid)
+        return guid
+
+    async def _note(self, link: RpcLink, chat: str, key: str) -> None:
+        """Write down what the newest row of a chat is, and when that was.
+
+        Raises:
+            SendLater
+        """
+        try:
+            number = await self._number(link, chat)
+            newest = 0 if number is None else await self._newest_row(link, number)
+        except (RpcError, RpcTimeout, ProcessGone) as problem:
+            raise SendLater(f"imsg: {_said(problem)}") from None
+        now = int(self.host.reactor.seconds())
+        await self.host.remember({_note_of(key): f"{newest}:{now}"})
+
+    async def find(self, target: Target, part: Part) -> str | None:
+        """See `Adapter.find`."""
+        link = self._link
+        if link is None:
+            raise SendLater("imsg is not running")
+        noted = (await self.host.cursor()).get(_note_of(part.key))
+        if noted is None:
+            return None  # it was not even begun
+        after, _, at = noted.partition(":")
+        wait = int(at) + SETTLE_SECONDS - self.host.reactor.seconds()
+        if part.key in self._sending or wait > 0:
+            raise SendLater("it may still be under way", max(wait, 1.0))
+        try:
+            row = await self._look(link, target.chat, part, int(after))
+        except (RpcError, RpcTimeout, ProcessGone) as problem:
+            raise SendLater(f"imsg: {_said(problem)}") from None
+        if row is None:
+            return None
+        self._remember_ours(row.guid)
+        await self.host.remember({_note_of(part.key): None})
+        return row.key
+
+    async def _look(self, link: RpcLink, chat: str, part: Part, after: int) -> Row | None:
+        """Our first row after one in a chat that is this part."""
+        number = await self._number(link, chat)
+        if number is None:
+            return None
+        answer = await self._ask_of(link, "messages.history", {
+            "chat_id": number, "limit": LOOKED_THROUGH, "attachments": part.media is not None,
+        })  # fmt: skip
+        rows = [row_of(value) for value in _list(answer, "messages")]
+        for row in sorted(rows, key=lambda row: row.id):
+            if row.id > after and row.is_from_me and _is_part(row, part):
+                return row
+        return None
+
+    async def _number(self, link: RpcLink, chat: str) -> int | None:
+        """A chat's number; None if there is no such chat yet."""
+        number = targets.number_of(chat)
+        if number is not None:
+            return number
+        answer = await self._ask_of(link, "chats.list", {"limit": LOOKED_THROUGH})
+        for listed in _list(answer, "chats"):
+            if targets.is_meant(chat, listed) and isinstance(listed.get("id"), int):
+                return int(listed["id"])
+        return None
+
+    async def _newest_row(self, link: RpcLink, number: int) -> int:
+        answer = await self._ask_of(link, "messages.history", {"chat_id": number, "limit": 1})
+        return max((row_of(value).id for value in _list(answer, "messages")), default=0)
+
+    async def _ask_of(self, link: RpcLink, method: str, params: dict[str, Any]) -> Any:
+        return await link.request(method, params, timeout=ASK_SECONDS)
+
+    def address(self, text: str) -> tuple[str, str | None]:
+        """See `Adapter.address`."""
+        return targets.address(text), None
+
+    async def fetch(self, media: Media, path: Path, max_bytes: int) -> Media:
+        """See `Adapter.fetch`."""
+        return await self._files.fetch(media, path, max_bytes)
+
+    async def probe(self) -> dict[str, Any]:
+        """See `Adapter.probe`."""
+        if self._link is None:
+            raise Fault("imsg is not running")
+        try:
+            answer = await self._ask_of(self._link, "chats.list", {"limit": LOOKED_THROUGH})
+        except (RpcError, RpcTimeout, ProcessGone) as problem:
+            raise Fault(f"imsg: {_said(problem)}") from None
+        return {"chats": len(_list(answer, "chats")), "rowid": self._newest}
+
+
+def _nothing(method: str, params: dict[str, Any]) -> None:
+    """imsg asks nothing."""
+    raise RpcError(METHOD_NOT_FOUND, "nothing can be asked here")
+
+
+def _hold(link: RpcLink, on: bool) -> None:
+    (link.pause if on else link.resume)()
+
+
+def _note_of(key: str) -> str:
+    return f"before:{key}"
+
+
+def _list(answer: Any, field: str) -> list[dict[str, Any]]:
+    found = answer.get(field) if isinstance(answer, dict) else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _is_part(row: Row, part: Part) -> bool:
+    if part.media is not None:
+        return any(file.transfer_name == part.media.name for file in row.attachments)
+    return row.said == part.text.strip()
+
+
+def _said(problem: Exception) -> str:
+    """An error of imsg in one line; the useful half is in its `data`."""
+    detail = getattr(problem, "data", None)
+    text = f"{problem}: {detail}" if isinstance(detail, str) and detail else str(problem)
+    return " ".join(text.split())[:300]
+
+
+def _cannot_start(problem: RpcError) -> Fault:
+    said = _said(problem)
+    if problem.code == INTERNAL_ERROR and ("Full Disk Access" in said or "authoriz" in said):
+        return Fatal(
+            "imsg may not read the database of Messages: give the program that starts it Full "
+            "Disk Access in the Mac's System Settings, Privacy & Security"
+        )
+    return Fault(f"imsg: {said}")
+
+
+def _failure(problem: RpcError) -> SendError:
+    said = _said(problem)
+    if problem.code == INTERNAL_ERROR:
+        return SendUnknown(f"imsg: {said}")
+    return SendRefused(f"imsg: {said}")

@@ -1,0 +1,440 @@
+"""The iMessage adapter against the fake of `imsg rpc`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from clawgw.channels.adapter import Fatal, Fault, SendLater, SendRefused, SendUnknown
+from clawgw.channels.imessage import adapter as module
+from clawgw.channels.imessage.adapter import IMessageAdapter
+from clawgw.channels.imessage.settings import IMessageAccount
+from clawgw.channels.messages import Media, OutMedia, Target
+from clawgw.channels.settings import GroupSettings
+from clawgw.store.database import StoreError
+from tests.channels.fake_host import AdapterCase, Running
+from tests.channels.imessage.fake import FakeMessages, attachment, internal, invalid
+
+SSH = """#!/bin/sh
+# Stands in for ssh: the last word is what runs on the other machine, with a home of its own there.
+for word in "$@"; do last=$word; done
+cd {home} && HOME={home} exec sh -c "$last"
+"""
+
+
+class IMessageCase(AdapterCase):
+    """A Mac with Alice and a group."""
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        super().setUp()
+        self.patch(module, "SETTLE_SECONDS", 0.2)
+        self.fake = FakeMessages(self.reactor)
+        await self.fake.start()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.fake.stop()))
+        self.alice = self.fake.direct("+15552222222", "Alice")
+        self.group = self.fake.group("Friends", "+15552222222", "bob@example.com")
+
+    def adapter(self, **settings: Any) -> IMessageAdapter:
+        settings.setdefault("command", tuple(self.fake.command))
+        return IMessageAdapter("default", IMessageAccount(**settings), self.host())
+
+    def to(self, chat: Any) -> Target:
+        return self.target(str(getattr(chat, "id", chat)), "imessage")
+
+    async def tearDown(self) -> None:
+        self.assertEqual(self.fake.complaints, [])
+
+
+class Receiving(IMessageCase):
+    """From Messages to the host."""
+
+    async def test_a_direct_message_and_one_of_a_group(self) -> None:
+        adapter = self.adapter()
+        await self.start(adapter)
+        host: Any = adapter.host
+        first = self.fake.write(self.alice, "hello")
+        self.fake.write(self.group, "hi all", sender="bob@example.com")
+        await host.until(lambda: len(host.messages) == 2)
+        direct, grouped = host.messages
+        self.assertEqual((direct.message_id, direct.text), (first.guid, "hello"))
+        self.assertEqual((direct.chat.kind, direct.chat.id), ("direct", "1"))
+        self.assertEqual(direct.sender.id, "+15552222222")
+        self.assertEqual(direct.sent_at, int(first.at.timestamp() * 1000))
+        self.assertEqual((grouped.chat.kind, grouped.chat.id), ("group", "2"))
+        self.assertEqual((grouped.chat.title, grouped.sender.id), ("Friends", "bob@example.com"))
+
+    async def test_the_first_time_what_is_old_stays_old(self) -> None:
+        self.fake.write(self.alice, "long ago")
+        adapter = self.adapter()
+        host: Any = adapter.host
+        running = await self.start(adapter)
+        await running.stop()
+        self.fake.write(self.alice, "while nothing ran")
+        await self.start(adapter)
+        await host.until(lambda: bool(host.messages))
+        self.assertEqual(host.texts, ["while nothing ran"])
+
+    async def test_it_goes_on_after_the_last_stored_row(self) -> None:
+        adapter = self.adapter()
+        host: Any = adapter.host
+        for life in range(4):
+            running = await self.start(adapter)
+            for number in range(100):
+                self.fake.write(self.alice, f"{life}.{number}")
+            if life < 3:
+                self.fake.cut()
+                problem = await running.ended()
+                self.assertIsInstance(problem, Fault)
+                self.assertIn("imsg: it ended with exit code 137", str(problem))
+        await host.until(lambda: len(host.messages) == 400)
+        wanted = [f"{life}.{number}" for life in range(4) for number in range(100)]
+        self.assertEqual(host.texts, wanted)
+        self.assertEqual(self.values["rowid"], "400")
+
+    async def test_what_could_not_be_stored_comes_again(self) -> None:
+        adapter = self.adapter()
+        host: Any = adapter.host
+        running = await self.start(adapter)
+        host.broken = True
+        self.fake.write(self.alice, "kept")
+        self.assertIsInstance(await running.ended(), StoreError)
+        host.broken = False
+        await self.start(adapter)
+        await host.until(lambda: bool(host.messages))
+        self.assertEqual(host.texts, ["kept"])
+
+    async def test_our_own_messages_are_not_answered(self) -> None:
+        adapter = self.adapter()
+        await self.start(adapter)
+        host: Any = adapter.host
+        guid = await adapter.send(self.to(self.alice), self.part(1, "a question"))
+        self.fake.write(self.alice, "from my phone", mine=True)
+        self.fake.write(self.alice, "an answer", reply_to_guid=guid, reply_to_text="a question")
+        await host.until(lambda: bool(host.messages))
+        (message,) = host.messages
+        self.assertEqual((message.text, message.mentioned), ("an answer", True))
+        self.assertEqual((message.quoted.message_id, message.quoted.text), (guid, "a question"))
+        self.assertEqual(self.values["rowid"], "3")
+
+    async def test_what_is_no_text(self) -> None:
+        adapter = self.adapter(reaction_notifications="all")
+        await self.start(adapter)
+        host: Any = adapter.host
+        mine = self.fake.write(self.alice, "mine", mine=True)
+        like = {"is_reaction": True, "is_reaction_add": True, "reaction_type": "like"}
+        self.fake.write(self.alice, "", **like, reacted_to_guid=mine.guid)
+        odd = {**like, "reaction_type": "custom", "reaction_emoji": "🦀"}
+        self.fake.write(self.alice, "", **odd, reacted_to_guid="another")
+        self.fake.write(self.alice, "", **{**like, "is_reaction_add": False})
+        self.fake.write(self.group, "")
+        await host.until(lambda: len(host.messages) == 4)
+        self.assertEqual({message.kind for message in host.messages}, {"notice"})
+        self.assertEqual(
+            host.texts[:3],
+            [
+                "[liked your message]",
+                "[reacted 🦀 to a message]",
+                "[took back the reaction to a message]",
+            ],
+        )
+        self.assertIn("no text", host.texts[3])
+
+    async def test_only_reactions_to_us_unless_told_otherwise(self) -> None:
+        adapter = self.adapter()
+        await self.start(adapter)
+        host: Any = adapter.host
+        like = {"is_reaction": True, "is_reaction_add": True, "reaction_type": "love"}
+        self.fake.write(self.alice, "", **like, reacted_to_guid="another")
+        self.fake.write(self.alice, "end")
+        await host.until(lambda: bool(host.messages))
+        self.assertEqual(host.texts, ["end"])
+
+    async def test_a_chat_that_is_to_be_taken_as_a_group(self) -> None:
+        adapter = self.adapter(groups={"1": GroupSettings()})
+        await self.start(adapter)
+        host: Any = adapter.host
+        self.fake.write(self.alice, "hi")
+        await host.until(lambda: bool(host.messages))
+        self.assertEqual(host.messages[0].chat.kind, "group")
+
+    async def test_nonsense_is_stepped_over(self) -> None:
+        adapter = self.adapter()
+        await self.start(adapter)
+        host: Any = adapter.host
+        self.fake.say_to_all(
+            'imsg 0.9\n{"method": "message"}\n{"method": "message", "params": 1}\n'
+        )
+        self.fake.say_to_all('{"method": "message", "params": {"message": {"id": "x"}}}\n')
+        self.fake.say_to_all('{"method": "news", "params": {}}\n')
+        self.fake.write(self.alice, "x" * 2_000_000)
+        self.fake.write(self.alice, "still there", unheard_of={"a": [1]})
+        await host.until(lambda: len(host.messages) == 2)
+        self.assertEqual(host.texts[1], "still there")
+
+    async def test_many(self) -> None:
+        adapter = self.adapter()
+        await self.start(adapter)
+        host: Any = adapter.host
+        for number in range(3000):
+            self.fake.write(self.alice, f"m{number}")
+        await host.until(lambda: len(host.messages) == 3000)
+        self.assertEqual(host.again, [])
+
+
+class Beginning(IMessageCase):
+    """What keeps it from starting."""
+
+    async def test_the_program_is_not_there(self) -> None:
+        problem = await Running(self.adapter(command=None, cli_path="no-such-program")).ended()
+        self.assertIsInstance(problem, Fatal)
+        self.assertIn("install imsg", str(problem))
+
+    async def test_the_database_may_not_be_read(self) -> None:
+        self.fake.denied = "Permission Error: ... requires Full Disk Access permission."
+        problem = await Running(self.adapter()).ended()
+        self.assertIsInstance(problem, Fatal)
+        self.assertIn("Full Disk Access", str(problem))
+
+    async def test_something_else_is_wrong(self) -> None:
+        self.fake.denied = "database is locked"
+        problem = await Running(self.adapter()).ended()
+        self.assertNotIsInstance(problem, Fatal)
+        self.assertEqual(str(problem), "imsg: Internal error: database is locked")
+
+    async def test_it_does_not_start_in_time(self) -> None:
+        self.fake.fault("chats.list", "silence")
+        problem = await Running(self.adapter(startup_timeout_ms=1000)).ended()
+        self.assertEqual(str(problem), "imsg did not start within 1 s")
+
+    async def test_watching_ends(self) -> None:
+        running = await self.start(self.adapter())
+        self.fake.break_watch("disk I/O error")
+        problem = await running.ended()
+        self.assertEqual(str(problem), "imsg: it cannot watch any more: disk I/O error")
+
+    async def test_the_words_that_start_it(self) -> None:
+        self.assertEqual(IMessageAccount().words, ("imsg", "rpc"))
+        remote = IMessageAccount(command=("ssh", "-T", "mac", "imsg"), db_path="/x/chat.db")
+        self.assertEqual(remote.words, ("ssh", "-T", "mac", "imsg", "rpc", "--db", "/x/chat.db"))
+
+
+class Sending(IMessageCase):
+    """From the outbox to Messages."""
+
+    async def test_to_chats_and_handles(self) -> None:
+        adapter = self.adapter()
+        await self.start(adapter)
+        table = (
+            ("1", {"chat_id": 1}),
+            (f"chat_guid:{self.group.guid}", {"chat_guid": self.group.guid}),
+            ("+15552222222", {"to": "+15552222222", "service": "auto", "region": "US"}),
+            ("sms:+15552222222", {"to": "+15552222222", "service": "sms", "region": "US"}),
+            ("new@example.com", {"to": "new@example.com", "service": "auto", "region": "US"}),
+        )
+        for number, (chat, params) in enumerate(table):
+            made = await adapter.send(self.to(chat), self.part(number, f"m{number}"))
+            self.assertEqual(made, self.fake.sent[-1].guid)
+            self.assertEqual(self.fake.called("send")[-1], {**params, "text": f"m{number}"})
+        self.assertEqual([name for name in self.values if name.startswith("before:")], [])
+
+    async def test_an_answer_without_an_id(self) -> None:
+        self.fake.silent_ids = True
+        adapter = self.adapter()
+        await self.start(adapter)
+        self.assertTrue(await adapter.send(self.to(self.alice), self.part(1, "x")))
+
+    async def test_files(self) -> None:
+        adapter = self.adapter()
+        await self.start(adapter)
+        path = self.directory / "0001"
+        path.write_bytes(b"data")
+        media = OutMedia(path=str(path), kind="file", mime_type="text/plain", name="my notes.txt")
+        await adapter.send(self.to(self.alice), self.part(1, "see", media=media))
+        (row,) = self.fake.sent
+        self.assertEqual(row.attachments[0]["transfer_name"], "my notes.txt")
+        self.assertEqual(row.attachments[0]["total_bytes"], 4)
+        self.assertEqual([p.name for p in self.directory.iterdir()], ["0001"])
+        path.unlink()
+        refused = adapter.send(self.to(self.alice), self.part(2, media=media))
+        await self.fails(refused, SendRefused)
+
+    async def test_refusals(self) -> None:
+        adapter = self.adapter()
+        await self.start(adapter)
+        self.fake.fault("send", "refuse", error=invalid("invalid service"))
+        problem = await self.fails(
+            adapter.send(self.to(self.alice), self.part(1, "x")), SendRefused
+        )
+        self.assertEqual(str(problem), "imsg: Invalid params: invalid service")
+        self.fake.fault("send", "refuse", error=internal("AppleScript failed"))
+        await self.fails(adapter.send(self.to(self.alice), self.part(2, "x")), SendUnknown)
+        self.fake.fault("messages.history", "refuse", error=internal("locked"))
+        await self.fails(adapter.send(self.to(self.alice), self.part(3, "x")), SendLater)
+        self.assertEqual(self.fake.sent, [])
+
+    async def test_nothing_runs(self) -> None:
+        adapter = self.adapter()
+        await self.fails(adapter.send(self.to(self.alice), self.part(1, "x")), SendLater)
+        await self.fails(adapter.find(self.to(self.alice), self.part(1, "x")), SendLater)
+        await self.fails(adapter.probe(), Fault)
+
+    async def test_probing(self) -> None:
+        adapter = self.adapter()
+        await self.start(adapter)
+        self.assertEqual(await adapter.probe(), {"chats": 2, "rowid": 0})
+
+
+class Unknowns(IMessageCase):
+    """Was it sent?"""
+
+    async def found(self, adapter: IMessageAdapter, chat: Any, part: Any) -> str | None:
+        """`find`, as often as it takes."""
+        while True:
+            try:
+                return await adapter.find(self.to(chat), part)
+            except SendLater as problem:
+                pause: Deferred[None] = Deferred()
+                self.reactor.callLater(problem.retry_after or 0.1, pause.callback, None)
+                await pause
+
+    async def test_after_the_child_was_killed(self) -> None:
+        adapter = self.adapter()
+        running = await self.start(adapter)
+        await adapter.send(self.to(self.alice), self.part(0, "the same words"))
+        for number, kind in enumerate(("act-and-die", "die"), 1):
+            self.fake.fault("send", kind)
+            part = self.part(number, "the same words")
+            await self.fails(adapter.send(self.to(self.alice), part), SendUnknown)
+            await self.fails(adapter.find(self.to(self.alice), part), SendLater)
+            await running.ended()
+            adapter = self.adapter()  # as after a kill of the Gateway, too
+            running = await self.start(adapter)
+        sent = await self.found(adapter, self.alice, self.part(1, "the same words"))
+        self.assertEqual(sent, self.fake.sent[1].guid)
+        self.assertIsNone(await self.found(adapter, self.alice, part))
+        self.assertIsNone(await self.found(adapter, self.alice, self.part(9, "never tried")))
+        self.assertEqual(len(self.fake.sent), 2)
+
+    async def test_to_somebody_who_had_no_chat(self) -> None:
+        adapter = self.adapter()
+        running = await self.start(adapter)
+        for handle, kind in (("+15557777777", "act-and-die"), ("+15558888888", "die")):
+            self.fake.fault("send", kind)
+            part = self.part(handle, "hello")
+            await self.fails(adapter.send(self.to(handle), part), SendUnknown)
+            await running.ended()
+            running = await self.start(adapter)
+            found = await self.found(adapter, handle, part)
+            self.assertEqual(found is not None, kind == "act-and-die")
+
+    async def test_the_answer_comes_late(self) -> None:
+        self.patch(module, "SEND_SECONDS", 0.2)
+        adapter = self.adapter()
+        await self.start(adapter)
+        self.fake.fault("send", "delay", seconds=0.6)
+        part = self.part(1, "x")
+        await self.fails(adapter.send(self.to(self.alice), part), SendUnknown)
+        await self.fails(adapter.send(self.to(self.alice), part), SendLater)
+        self.assertEqual(await self.found(adapter, self.alice, part), self.fake.sent[0].guid)
+
+    async def test_a_file(self) -> None:
+        adapter = self.adapter()
+        running = await self.start(adapter)
+        path = self.directory / "0001"
+        path.write_bytes(b"data")
+        media = OutMedia(path=str(path), kind="image", mime_type="image/png", name="cat.png")
+        part = self.part(1, media=media)
+        self.fake.fault("send", "act-and-die")
+        await self.fails(adapter.send(self.to(self.group), part), SendUnknown)
+        await running.ended()
+        await self.start(adapter)
+        self.assertEqual(await self.found(adapter, self.group, part), self.fake.sent[0].guid)
+
+
+class Fetching(IMessageCase):
+    """Files that came, from here and from another machine."""
+
+    def setUp(self) -> Any:
+        made = super().setUp()
+        self.remote = self.directory / "the mac"
+        (self.remote / "Library").mkdir(parents=True)
+        ssh = self.directory / "bin" / "ssh"
+        ssh.parent.mkdir()
+        ssh.write_text(SSH.format(home=f"'{self.remote}'"))
+        ssh.chmod(0o755)
+        self.path = self.directory / "fetched"
+        return made
+
+    def far(self) -> IMessageAdapter:
+        adapter = self.adapter(remote_host="me@mac.example")
+        search = f"{self.directory / 'bin'}:{os.environ['PATH']}"
+        adapter._files._environ = {"PATH": search}
+        return adapter
+
+    async def test_from_this_machine(self) -> None:
+        source = self.directory / "cat.png"
+        source.write_bytes(b"png" * 100)
+        adapter = self.adapter()
+        await self.start(adapter)
+        host: Any = adapter.host
+        self.fake.write(self.alice, "\ufffclook", attachments=[attachment(source)])
+        await host.until(lambda: bool(host.messages))
+        (message,) = host.messages
+        (media,) = message.media
+        self.assertEqual((message.text, media.kind, media.name), ("look", "image", "cat.png"))
+        fetched = await adapter.fetch(media, self.path, 1000)
+        self.assertEqual((fetched.size, self.path.read_bytes()), (300, b"png" * 100))
+        self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
+        await self.fails(adapter.fetch(media, self.path, 100), SendRefused)
+
+    async def test_one_that_is_gone(self) -> None:
+        adapter = self.adapter()
+        await self.start(adapter)
+        host: Any = adapter.host
+        self.fake.write(self.alice, "", attachments=[attachment(Path("/no/such.png"))])
+        await host.until(lambda: bool(host.messages))
+        (media,) = host.messages[0].media
+        said = await self.fails(adapter.fetch(media, self.path, 1000), SendRefused)
+        self.assertIn("no longer", str(said))
+
+    async def test_files_are_not_wanted(self) -> None:
+        adapter = self.adapter(include_attachments=False)
+        await self.start(adapter)
+        host: Any = adapter.host
+        self.fake.write(self.alice, "", attachments=[attachment(Path("/no/such.png"))])
+        await host.until(lambda: bool(host.messages))
+        self.assertEqual(host.messages[0].media, ())
+        self.assertEqual(host.texts, ["[1 file(s), not taken in]"])
+
+    async def test_from_another_machine(self) -> None:
+        nasty = "it's $(touch x) cat.png"
+        (self.remote / nasty).write_bytes(b"far" * 10)
+        adapter = self.far()
+        for path in (str(self.remote / nasty), f"~/{nasty}"):
+            media = Media(kind="image", ref={"path": path})
+            fetched = await adapter.fetch(media, self.path, 1000)
+            self.assertEqual((fetched.size, self.path.read_bytes()), (30, b"far" * 10))
+        self.assertFalse((self.remote / "x").exists())
+        said = await self.fails(adapter.fetch(media, self.path, 10), SendRefused)
+        self.assertIn("more than 10 bytes", str(said))
+        gone = Media(kind="image", ref={"path": "~/gone"})
+        await self.fails(adapter.fetch(gone, self.path, 10), SendRefused)
+        (self.directory / "bin" / "ssh").write_text("#!/bin/sh\necho no route >&2; exit 255\n")
+        said = await self.fails(adapter.fetch(media, self.path, 1000), SendLater)
+        self.assertIn("no route", str(said))
+
+    async def test_to_another_machine(self) -> None:
+        adapter = self.far()
+        await self.start(adapter)
+        path = self.directory / "0001"
+        path.write_bytes(b"out")
+        media = OutMedia(path=str(path), kind="file", mime_type="text/plain", name="a 'b' $c.txt")
+        await adapter.send(self.to(self.alice), self.part(7, media=media))
+        (row,) = self.fake.sent
+        self.assertEqual(row.attachments[0]["transfer_name"], "a 'b' $c.txt")
+        self.assertEqual(row.attachments[0]["total_bytes"], 3)
+        self.assertIn(str(self.remote), row.attachments[0]["original_path"])
+        self.assertEqual(list((self.remote / "clawgw-outgoing").iterdir()), [])
