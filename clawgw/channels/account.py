@@ -18,6 +18,11 @@ from clawgw.channels.supervisor import AccountStatus, Supervisor
 from clawgw.store import channels as table
 from clawgw.store.database import Database
 
+DEFAULT_ACCOUNT = "default"
+TOKEN_VARIABLES = frozenset(
+    {"TELEGRAM_BOT_TOKEN", "DISCORD_BOT_TOKEN", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"}
+)
+
 AccountId = tuple[str, str]
 """Channel and account."""
 
@@ -65,10 +70,10 @@ class Account:
         self.reactor = around.reactor
         self.directory = around.directory / provider.id / name
         self.in_thread = around.in_thread
-        self.environ = around.environ
+        self.environ = _environ_of(name, around.environ)
         self.log: Logger = _AccountLog(f"{provider.id} ({name})")
         self._around = around
-        self.missing = settings.configured(around.environ)
+        self.missing = settings.configured(self.environ)
         self.adapter = provider.make(name, settings, self)
         self._supervisor = Supervisor(
             around.reactor, self.adapter, self.status, self._changed, around.now_ms, self.log
@@ -165,6 +170,13 @@ class _AccountLog(Logger):
         """See `Logger.emit`."""
         line = None if format is None else "{account_name}: " + format
         super().emit(level, line, account_name=self._name, **kwargs)
+
+
+def _environ_of(name: str, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment as an account sees it: tokens in it are the default account's."""
+    if name == DEFAULT_ACCOUNT:
+        return environ
+    return {key: value for key, value in environ.items() if key not in TOKEN_VARIABLES}
 
 
 def _make_directory(path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import UNSET
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, TimeoutError
 
 from clawgw.channels.account import Account
 from clawgw.channels.adapter import Fault, LoginProblem, LoginStep, SendError, Unsupported

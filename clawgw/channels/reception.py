@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore, TimeoutError
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 

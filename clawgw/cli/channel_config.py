@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import TYPE_CHECKING
 
 from clawgw.cli.settings import Globals
 
@@ -24,7 +22,7 @@ class ConfigFile:
         path: `--config`; None: the one of the state directory.
 
     Raises:
-        click.UsageError: it cannot be read or used.
+        ConfigError: it cannot be read or used.
     """
 
     def __init__(self, options: Globals, path: str | None = None) -> None:
@@ -34,7 +32,7 @@ class ConfigFile:
         given = options.state_dir
         self.state_dir = Path(given).expanduser() if given else default_state_dir(os.environ)
         self.path = Path(path).expanduser() if path else self.state_dir / CONFIG_NAME
-        self.text = _or_complain(read_text, self.path)
+        self.text = read_text(self.path)
         self.accounts = self.accounts_in(self.text)
 
     @property
@@ -49,7 +47,7 @@ class ConfigFile:
         from clawgw.channels.providers import accounts_of
         from clawgw.config import parse_config
 
-        return list(accounts_of(_or_complain(parse_config, text, str(self.path)).channels))
+        return list(accounts_of(parse_config(text, str(self.path)).channels))
 
     def find(
         self, channel: str, account: str, among: list[Configured] | None = None
@@ -65,8 +63,8 @@ class ConfigFile:
         from clawgw.config_edit import write_text
 
         if self.path.parent == self.state_dir:
-            _or_complain(ensure_state_dir, self.state_dir)
-        _or_complain(write_text, self.path, text, self.text)
+            ensure_state_dir(self.state_dir)
+        write_text(self.path, text, self.text)
         self.text = text
 
     def gateway_runs(self) -> bool:
@@ -75,12 +73,3 @@ class ConfigFile:
         from clawgw.lock import read_lock
 
         return is_alive(read_lock(self.state_dir).get("pid"))
-
-
-def _or_complain(function: Any, *args: Any) -> Any:
-    from clawgw.config import ConfigError
-
-    try:
-        return function(*args)
-    except ConfigError as problem:
-        raise click.UsageError(str(problem)) from None

@@ -28,8 +28,9 @@ from clawgw.cli.channel_options import (
 )
 from clawgw.cli.channels_login import Wanted, log_in, say_how
 from clawgw.cli.output import clean, note, print_json
-from clawgw.cli.runner import GATEWAY_ERROR, work
+from clawgw.cli.runner import told, work
 from clawgw.cli.settings import Globals, client_options
+from clawgw.section import ConfigError
 
 if TYPE_CHECKING:
     from clawgw.channels.check import Found
@@ -41,13 +42,8 @@ LOOK_SECONDS = 0.5
 config_option = click.option("--config", metavar="FILE", help="Where the Gateway has another file.")
 
 
-class _Refusal(click.ClickException):
-    """The account was not taken; one sentence."""
-
-    exit_code = GATEWAY_ERROR
-
-    def show(self, file: Any = None) -> None:
-        note(f"clawgw: {self.message}")
+class Refused(ConfigError):
+    """The account was not taken; nothing was written."""
 
 
 @click.command()
@@ -79,31 +75,34 @@ def add(
       clawgw channels add telegram
       echo "$TOKEN" | clawgw channels add discord --token - --account work
     """
-    file = ConfigFile(options, config)
-    name = account or "default"
-    if not ACCOUNT.fullmatch(name):
-        raise click.BadParameter("letters, digits, -, _ and . are expected", param_hint="--account")
-    id_ = chosen(channel, channel_option) or _ask_which()
-    _check_options(id_, given)
-    if use_env and name != "default":
-        raise click.UsageError("--use-env is for the account 'default' only.")
-    values = _values(id_, name, given, file, use_env=use_env)
-    _may_replace(file, id_, name, values, yes=yes)
-    text, candidate = _candidate(file, id_, name, values)
-    missing = candidate.settings.configured(os.environ)
-    if missing:
-        raise _Refusal(f"{missing}; nothing was written")
-    done = work(options, _job(options, file, text, candidate, check=not no_check))
-    if options.as_json:
-        print_json(
-            {
-                "channel": id_,
-                "accountId": name,
-                "config": str(file.path),
-                "probe": done.details,
-                "needsLogin": done.needs_login,
-            }
-        )
+    with told(options):
+        file = ConfigFile(options, config)
+        name = account or "default"
+        if not ACCOUNT.fullmatch(name):
+            raise click.BadParameter(
+                "letters, digits, -, _ and . are expected", param_hint="--account"
+            )
+        id_ = chosen(channel, channel_option) or _ask_which()
+        _check_options(id_, given)
+        if use_env and name != "default":
+            raise click.UsageError("--use-env is for the account 'default' only.")
+        values = _values(id_, name, given, file, use_env=use_env)
+        _may_replace(file, id_, name, values, yes=yes)
+        text, candidate = _candidate(file, id_, name, values)
+        missing = candidate.settings.configured(os.environ)
+        if missing:
+            raise Refused(f"{missing}; nothing was written")
+        done = work(options, _job(options, file, text, candidate, check=not no_check))
+        if options.as_json:
+            print_json(
+                {
+                    "channel": id_,
+                    "accountId": name,
+                    "config": str(file.path),
+                    "probe": done.details,
+                    "needsLogin": done.needs_login,
+                }
+            )
 
 
 @click.command()
@@ -126,28 +125,31 @@ def remove(
 
     A login (WhatsApp, Signal) is given up before that: clawgw channels logout.
     """
-    from clawgw.channels.configure import without_account
+    with told(options):
+        from clawgw.channels.configure import without_account
 
-    file = ConfigFile(options, config)
-    id_ = required(channel, channel_option)
-    mine = [one.name for one in file.accounts if one.provider.id == id_]
-    if not mine:
-        raise click.UsageError(f"{id_} is not configured in {file.shown}.")
-    if account is None and len(mine) > 1:
-        raise click.UsageError(f"{id_} has several accounts; say --account {' or '.join(mine)}.")
-    name = account or mine[0]
-    if name not in mine:
-        raise click.UsageError(f"{id_} has no account {name!r} ({', '.join(mine)}).")
-    if not (yes or delete):
-        click.confirm(f"Remove {id_} ({name}) from {file.shown}?", abort=True, err=True)
-    file.write(without_account(file.text, id_, name))
-    if options.as_json:
-        print_json({"channel": id_, "accountId": name, "config": str(file.path)})
-        return
-    print(f"Removed {id_} ({name}) from {file.shown}.")
-    note(f"The file as it was, with the token, is {file.shown}.bak.")
-    if file.gateway_runs():
-        note("The running Gateway disconnects it within a few seconds.")
+        file = ConfigFile(options, config)
+        id_ = required(channel, channel_option)
+        mine = [one.name for one in file.accounts if one.provider.id == id_]
+        if not mine:
+            raise click.UsageError(f"{id_} is not configured in {file.shown}.")
+        if account is None and len(mine) > 1:
+            raise click.UsageError(
+                f"{id_} has several accounts; say --account {' or '.join(mine)}."
+            )
+        name = account or mine[0]
+        if name not in mine:
+            raise click.UsageError(f"{id_} has no account {name!r} ({', '.join(mine)}).")
+        if not (yes or delete):
+            click.confirm(f"Remove {id_} ({name}) from {file.shown}?", abort=True, err=True)
+        file.write(without_account(file.text, id_, name))
+        if options.as_json:
+            print_json({"channel": id_, "accountId": name, "config": str(file.path)})
+            return
+        print(f"Removed {id_} ({name}) from {file.shown}.")
+        note(f"The file as it was, with the token, is {file.shown}.bak.")
+        if file.gateway_runs():
+            note("The running Gateway disconnects it within a few seconds.")
 
 
 # What to write
@@ -243,7 +245,6 @@ def _candidate(
 ) -> tuple[str, Configured]:
     """The file as it would be, and the account in it."""
     from clawgw.channels.configure import with_account
-    from clawgw.section import ConfigError
 
     try:
         text = with_account(file.text, channel, account, values)
@@ -288,9 +289,9 @@ async def _checked(reactor: Any, file: ConfigFile, one: Configured) -> Found:
     try:
         return await check_account(one, reactor, directory, os.environ)
     except Fatal as problem:
-        raise _Refusal(f"{problem}; nothing was written") from None
+        raise Refused(f"{problem}; nothing was written") from None
     except Fault as problem:
-        raise _Refusal(
+        raise Refused(
             f"{one.provider.label} could not be asked: {problem}; nothing was written "
             "(--no-check writes it all the same)"
         ) from None

@@ -8,11 +8,14 @@ from clawgw import __version__
 from clawgw.cli.agent import agent
 from clawgw.cli.approvals import approvals
 from clawgw.cli.canvas import canvas
+from clawgw.cli.channels import channels
 from clawgw.cli.devices import devices
 from clawgw.cli.gateway import call, health, status
 from clawgw.cli.mcp import mcp
+from clawgw.cli.message import message
 from clawgw.cli.node import node
 from clawgw.cli.nodes import nodes
+from clawgw.cli.senders import pairing
 from clawgw.cli.sessions import sessions
 from clawgw.cli.settings import Globals
 
@@ -107,6 +110,7 @@ def main(
 
 
 for _command in (
-    health, status, call, agent, approvals, canvas, devices, mcp, sessions, node, nodes
+    health, status, call, agent, approvals, canvas, channels, devices, mcp, message, pairing,
+    sessions, node, nodes,
 ):  # fmt: skip
     main.add_command(_command)

@@ -10,7 +10,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from clawgw.cli.output import clean
@@ -28,6 +29,7 @@ __all__ = [
     "USAGE",
     "converse",
     "serve",
+    "told",
     "work",
 ]
 
@@ -61,14 +63,22 @@ def work(options: Globals, job: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
 
     What goes wrong is told on standard error and ends the process with the code for it.
     """
+    with told(options):
+        try:
+            return _run(job)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def told(options: Globals) -> Iterator[None]:
+    """What goes wrong inside is told on standard error and ends the process."""
     from clawgw.client import ClientError
     from clawgw.config import ConfigError
     from clawgw.identity import IdentityError
 
     try:
-        return _run(job)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        yield
     except (ClientError, ConfigError, IdentityError) as error:
         _fail(error, as_json=options.as_json)
 
@@ -78,16 +88,11 @@ def serve(options: Globals, job: Callable[[Any], Coroutine[Any, Any, None]]) -> 
 
     The job is cancelled then, and may take the time it needs to tidy up.
     """
-    from clawgw.client import ClientError
-    from clawgw.config import ConfigError
-    from clawgw.identity import IdentityError
-
-    try:
-        _run(job)
-    except KeyboardInterrupt:
-        return
-    except (ClientError, ConfigError, IdentityError) as error:
-        _fail(error, as_json=options.as_json)
+    with told(options):
+        try:
+            _run(job)
+        except KeyboardInterrupt:
+            return
 
 
 def _run(job: Callable[[Any], Coroutine[Any, Any, T]]) -> T:

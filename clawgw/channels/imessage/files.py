@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -113,11 +114,12 @@ class Files:
     async def _ssh(self, host: str, command: str, files: dict[int, Any]) -> tuple[int, bytes]:
         """Run a command there; closes the descriptor given. Returns its exit code and words."""
         words = ["ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "--", host, command]
+        program = shutil.which(words[0], path=self._environ.get("PATH"))
         run = _Run()
         try:
-            self._reactor.spawnProcess(
-                run, words[0], words, env=dict(self._environ), childFDs=files
-            )
+            if program is None:
+                raise SendLater("there is no program 'ssh'")
+            self._reactor.spawnProcess(run, program, words, env=dict(self._environ), childFDs=files)
         finally:
             for target in files.values():
                 if isinstance(target, int):

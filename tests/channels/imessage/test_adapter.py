@@ -15,7 +15,7 @@ from clawgw.channels.imessage.settings import IMessageAccount
 from clawgw.channels.messages import Media, OutMedia, Target
 from clawgw.channels.settings import GroupSettings
 from clawgw.store.database import StoreError
-from tests.channels.fake_host import AdapterCase, Running
+from tests.channels.fake_host import AdapterCase, FakeHost, Running
 from tests.channels.imessage.fake import FakeMessages, attachment, internal, invalid
 
 SSH = """#!/bin/sh
@@ -37,9 +37,9 @@ class IMessageCase(AdapterCase):
         self.alice = self.fake.direct("+15552222222", "Alice")
         self.group = self.fake.group("Friends", "+15552222222", "bob@example.com")
 
-    def adapter(self, **settings: Any) -> IMessageAdapter:
+    def adapter(self, host: FakeHost | None = None, **settings: Any) -> IMessageAdapter:
         settings.setdefault("command", tuple(self.fake.command))
-        return IMessageAdapter("default", IMessageAccount(**settings), self.host())
+        return IMessageAdapter("default", IMessageAccount(**settings), host or self.host())
 
     def to(self, chat: Any) -> Target:
         return self.target(str(getattr(chat, "id", chat)), "imessage")
@@ -357,8 +357,8 @@ class Unknowns(IMessageCase):
 class Fetching(IMessageCase):
     """Files that came, from here and from another machine."""
 
-    def setUp(self) -> Any:
-        made = super().setUp()
+    async def setUp(self) -> None:  # type: ignore[override]
+        await super().setUp()
         self.remote = self.directory / "the mac"
         (self.remote / "Library").mkdir(parents=True)
         ssh = self.directory / "bin" / "ssh"
@@ -366,13 +366,11 @@ class Fetching(IMessageCase):
         ssh.write_text(SSH.format(home=f"'{self.remote}'"))
         ssh.chmod(0o755)
         self.path = self.directory / "fetched"
-        return made
 
     def far(self) -> IMessageAdapter:
-        adapter = self.adapter(remote_host="me@mac.example")
-        search = f"{self.directory / 'bin'}:{os.environ['PATH']}"
-        adapter._files._environ = {"PATH": search}
-        return adapter
+        host = self.host()
+        host.environ = {"PATH": f"{self.directory / 'bin'}:{os.environ['PATH']}"}
+        return self.adapter(host, remote_host="me@mac.example")
 
     async def test_from_this_machine(self) -> None:
         source = self.directory / "cat.png"
