@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta, field
 
 from clawgw.channels.discord.settings import DiscordSettings
+from clawgw.channels.imessage.settings import IMessageSettings
 from clawgw.channels.routing import DmScope
 from clawgw.channels.settings import merged_accounts
 from clawgw.channels.signal.settings import SignalSettings
@@ -258,6 +259,7 @@ class Channels(Section, frozen=True):
     discord: DiscordSettings | None = None
     slack: SlackSettings | None = None
     signal: SignalSettings | None = None
+    imessage: IMessageSettings | None = None
     whatsapp: WhatsAppSettings | None = None
     media_days: Positive = 30
     allow_private_media_urls: bool = False

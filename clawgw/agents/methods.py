@@ -9,9 +9,10 @@ from typing import Any
 from msgspec import UNSET
 
 from clawgw.agents.between import SessionMail
+from clawgw.agents.delivery import Wanted
 from clawgw.agents.prompts import Prompt, files_of
 from clawgw.agents.roster import Roster
-from clawgw.agents.runs import RunManager, Wanted
+from clawgw.agents.runs import RunManager
 from clawgw.methods import Caller, MethodTable, Twice
 from clawgw.protocol import agents as wire
 from clawgw.protocol.base import given

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -29,6 +29,15 @@ from twisted.logger import Logger
 
 from clawgw import idempotency
 from clawgw.agents.acp import AcpAgent, AgentUnavailable
+from clawgw.agents.delivery import Answers, Wanted
+from clawgw.agents.outcomes import (
+    SESSION_STATUS,
+    Outcome,
+    failure_message,
+    outcome_of,
+    result_of,
+    transcript_of,
+)
 from clawgw.agents.prompts import Prompt, blocks, has_paths, hints, with_files_read
 from clawgw.agents.stream import RunNames, RunStream
 from clawgw.events import EventSink
@@ -60,54 +69,12 @@ WRITE_AGAIN_SECONDS = 2.0
 RESTARTED = "the Gateway was restarted while this was being answered"
 
 
-class Outcome(NamedTuple):
-    """How a run ended. `state` is the store's: ok, error, timeout, aborted."""
-
-    state: str
-    stop_reason: str = "stop"
-    error: str | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-
 class Admitted(NamedTuple):
     """A message that was taken in, inside a write."""
 
     run: Run
     is_new: bool
     made_session: bool
-
-
-class Wanted(NamedTuple):
-    """Where a client wants an answer delivered; None: where the session's people last wrote."""
-
-    channel: str | None = None
-    account: str | None = None
-    to: str | None = None
-    thread: str | None = None
-
-
-class Answers(Protocol):
-    """Where answers go beside the transcript: runs that came through a channel."""
-
-    def place(self, name: SessionName, wanted: Wanted) -> bytes:
-        """The `delivery` of a run whose answer is to go to a channel.
-
-        Raises:
-            RequestError: there is no such place.
-        """
-
-    def begun(self, run: Run, text: Callable[[], str]) -> None:
-        """A run is being answered; `text` tells the answer so far."""
-
-    async def ending(self, run: Run) -> None:
-        """The agent has ended; soon the answer is written. Never raises."""
-
-    def write(self, connection: Connection, run: Run, text: str, outcome: Outcome) -> None:
-        """Inside the write that ends a run: queue its answer."""
-
-    def over(self, run: Run) -> None:
-        """That is on the disk."""
 
 
 class _Task:
@@ -533,7 +500,7 @@ class RunManager:
         except Exception as problem:  # noqa: BLE001 - whatever it is, the run must end
             self.log.failure("run {run}: failed", run=task.run.run_id)
             return Outcome("error", "error", f"the run failed: {type(problem).__name__}")
-        return _outcome_of(result)
+        return outcome_of(result)
 
     async def _open(self, task: _Task, agent: AcpAgent) -> str:
         session = self._database.read(session_table.get, task.run.session_key)
@@ -561,7 +528,8 @@ class RunManager:
         if self.answers is not None and run.delivery is not None:
             await self.answers.ending(run)
         now = self._now_ms()
-        messages = self._transcript(task, outcome, now)
+        model = self.book.model_info(run.session_key, run.agent_id)
+        messages = transcript_of(task.stream, outcome, model, now)
         result = msgspec.json.encode(self._result(task, outcome, now))
         previews = [one_line(text_of(body)) for body in messages]
         answer = task.stream.text if task.stream else ""
@@ -578,7 +546,7 @@ class RunManager:
             session_table.update(
                 connection,
                 run.session_key,
-                status=_SESSION_STATUS[outcome.state],
+                status=SESSION_STATUS[outcome.state],
                 aborted=int(outcome.state == "aborted"),
                 last_run_id=run.run_id,
             )
@@ -627,47 +595,15 @@ class RunManager:
                 self.log.warn("{why}; it will be tried again", why=str(problem))
             await deferLater(self._reactor, WRITE_AGAIN_SECONDS)
 
-    def _transcript(self, task: _Task, outcome: Outcome, now: int) -> list[dict[str, Any]]:
-        stream = task.stream
-        if stream is None:  # it never began
-            return [failure_message(outcome.error, now)] if outcome.error else []
-        closing: dict[str, Any] = {"stopReason": outcome.stop_reason}
-        if outcome.error:
-            closing["errorMessage"] = outcome.error
-        elif outcome.state == "aborted" and not stream.text:
-            return []
-        if outcome.output_tokens or outcome.input_tokens:
-            total = outcome.input_tokens + outcome.output_tokens
-            closing["usage"] = {
-                "input": outcome.input_tokens, "output": outcome.output_tokens,
-                "totalTokens": total,
-            }  # fmt: skip
-        model = self.book.model_info(task.run.session_key, task.run.agent_id)
-        if model.provider:
-            closing |= {"provider": model.provider, "model": model.model}
-        return stream.transcript(now, closing)
-
     def _result(self, task: _Task, outcome: Outcome, now: int) -> wire.RunResult:
-        text = task.stream.text if task.stream else ""
-        model = self.book.model_info(task.run.session_key, task.run.agent_id)
-        session = self.book.get(task.run.session_key)
-        return wire.RunResult(
-            payloads=[wire.RunPayload(text=text)] if text else [],
-            meta=wire.RunMeta(
-                duration_ms=max(0, now - (task.started_at or now)),
-                agent_meta=wire.AgentMeta(
-                    session_id=session.session_id if session else "",
-                    provider=model.provider,
-                    model=model.model,
-                    usage=wire.RunUsage(
-                        input=outcome.input_tokens,
-                        output=outcome.output_tokens,
-                        total=outcome.input_tokens + outcome.output_tokens,
-                    ),
-                ),
-                aborted=outcome.state == "aborted",
-                stop_reason=outcome.stop_reason,
-            ),
+        run = task.run
+        session = self.book.get(run.session_key)
+        return result_of(
+            task.stream.text if task.stream else "",
+            outcome,
+            self.book.model_info(run.session_key, run.agent_id),
+            session.session_id if session else "",
+            now - (task.started_at or now),
         )
 
     def _announce(self, task: _Task, outcome: Outcome, now: int) -> None:
@@ -692,23 +628,3 @@ class RunManager:
         else:
             kind = "timeout" if outcome.state == "timeout" else "unknown"
             stream.failed(now, outcome.error or "the run failed", kind, message)
-
-
-_SESSION_STATUS = {"ok": "done", "error": "failed", "timeout": "timeout", "aborted": "killed"}
-
-_STOP_REASONS = {"end_turn": "stop", "max_tokens": "length", "max_turn_requests": "length"}
-
-
-def failure_message(error: str, now_ms: int) -> dict[str, Any]:
-    """What a transcript has in place of an answer."""
-    return assistant_message("", now_ms, stopReason="error", errorMessage=error)
-
-
-def _outcome_of(result: Any) -> Outcome:
-    """ACP's stop reason in our terms."""
-    if result.stop_reason == "cancelled":
-        return Outcome("aborted", "aborted", None, result.input_tokens, result.output_tokens)
-    if result.stop_reason == "refusal":
-        return Outcome("error", "error", "the agent refused to answer this")
-    reason = _STOP_REASONS.get(result.stop_reason, result.stop_reason)
-    return Outcome("ok", reason, None, result.input_tokens, result.output_tokens)

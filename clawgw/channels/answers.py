@@ -20,7 +20,8 @@ from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
-from clawgw.agents.runs import Outcome, Wanted
+from clawgw.agents.delivery import Wanted
+from clawgw.agents.outcomes import Outcome
 from clawgw.channels.account import Account
 from clawgw.channels.adapter import SendError, Unsupported
 from clawgw.channels.messages import Outbound, Part, Target

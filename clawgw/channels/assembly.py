@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
-from clawgw.agents.runs import RunManager, Wanted
+from clawgw.agents.delivery import Wanted
+from clawgw.agents.runs import RunManager
 from clawgw.approvals.book import ApprovalBook
 from clawgw.channels.account import Account, Surroundings
 from clawgw.channels.answers import ChannelAnswers

@@ -40,6 +40,7 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementer, providedBy
 
+from clawgw.channels.tunnel import ProxyRefused, Tunnel
 from clawgw.client_tls import is_no_tls, tls_reasons
 
 __all__ = ["Dial", "GivenUp", "Peer", "Unreachable"]
@@ -96,12 +97,18 @@ class Peer:
 
 @implementer(IStreamClientEndpoint)
 class Dial:
-    """An endpoint for one peer. ``timeout`` is in seconds, for DNS, TCP and TLS together."""
+    """An endpoint for one peer. ``timeout`` is in seconds, for DNS, TCP and TLS together.
 
-    def __init__(self, reactor: Any, peer: Peer, timeout: float) -> None:
+    ``proxy`` is the URL of an HTTP proxy to go through.
+    """
+
+    def __init__(
+        self, reactor: Any, peer: Peer, timeout: float, *, proxy: str | None = None
+    ) -> None:
         self._reactor = reactor
         self._peer = peer
         self._timeout = timeout
+        self._proxy = proxy
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
         """Fires with the connected protocol.
@@ -122,9 +129,7 @@ class Dial:
             raise Unreachable(text) from error
 
     async def _secured(self, factory: IProtocolFactory) -> Any:
-        endpoint: Any = HostnameEndpoint(
-            self._reactor, self._peer.host, self._peer.port, timeout=self._timeout
-        )
+        endpoint = self._unsecured()
         if self._peer.secure:
             endpoint = wrapClientTLS(optionsForClientTLS(self._peer.host), endpoint)
         wrapper: _Line = await endpoint.connect(
@@ -133,11 +138,19 @@ class Dial:
         await wrapper.ready
         return wrapper.wrappedProtocol
 
+    def _unsecured(self) -> Any:
+        where = self._peer.host, self._peer.port
+        if self._proxy is None:
+            return HostnameEndpoint(self._reactor, *where, timeout=self._timeout)
+        return Tunnel(self._reactor, self._proxy, *where, timeout=self._timeout)
+
     def _why(self, error: Exception) -> str:
+        if isinstance(error, ProxyRefused):
+            return str(error)
         if isinstance(error, DNSLookupError):
-            return f"there is no host named {self._peer.host}"
+            return "there is no such proxy" if self._proxy else "there is no such host"
         if isinstance(error, ConnectionRefusedError):
-            return "nothing answers there"
+            return "the proxy does not answer" if self._proxy else "nothing answers there"
         if isinstance(error, TimeoutError):
             return f"it did not answer within {self._timeout:g} s"
         if isinstance(error, VerificationError):

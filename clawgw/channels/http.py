@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -51,6 +52,7 @@ from clawgw.channels.transfer import (
     TooMuch,
     in_threads,
 )
+from clawgw.channels.tunnel import check_proxy
 
 __all__ = [
     "DownloadInfo",
@@ -158,7 +160,10 @@ class Http:
 
     ``headers`` gives the headers, such as ``Authorization``, that go with every ``request`` (to
     any host: use another client for other hosts); ``download`` sends only what it is given.
+    ``proxy`` is the URL of an HTTP proxy (``http://USER:PASSWORD@HOST:PORT``) to go through.
     ``agent`` stands in for the network in tests.
+
+    :raises ValueError: when ``proxy`` is no such URL.
     """
 
     def __init__(
@@ -168,13 +173,16 @@ class Http:
         *,
         headers: Callable[[], Mapping[str, str]] = dict,
         agent: IAgent | None = None,
+        proxy: str | None = None,
         connect_timeout: float = _CONNECT_TIMEOUT,
     ) -> None:
         self._reactor = reactor
         self._name = name
         self._headers = headers
         self._agent = agent
-        self._connect_timeout = connect_timeout
+        if proxy is not None:
+            check_proxy(proxy)
+        self._dial = partial(Dial, reactor, timeout=connect_timeout, proxy=proxy)
         self._in_thread: InThread = in_threads(reactor)
         self._running: set[Deferred[Any]] = set()
         self._pool = _Pool(reactor, persistent=True)  # type: ignore[no-untyped-call]
@@ -295,7 +303,7 @@ class Http:
             running.cancel()
 
         agent = self._agent or Agent.usingEndpointFactory(
-            self._reactor, _Endpoints(self._reactor, peer, self._connect_timeout), self._pool
+            self._reactor, _Endpoints(self._dial, peer), self._pool
         )
         timer = self._reactor.callLater(seconds, expire)
         running = Deferred.fromCoroutine(work(HTTPClient(agent)))
@@ -410,16 +418,15 @@ class _Opened:
 class _Endpoints:
     """How one request, and the redirects it may follow, connects."""
 
-    def __init__(self, reactor: Any, peer: Peer, timeout: float) -> None:
-        self._reactor = reactor
+    def __init__(self, dial: Callable[[Peer], Dial], peer: Peer) -> None:
+        self._dial = dial
         self._peer = peer
-        self._timeout = timeout
 
     def endpointForURI(self, uri: URI) -> Dial:
         peer = Peer.of(uri.toBytes().decode("ascii"))
         if self._peer.secure and not peer.secure:
             raise Unreachable(f"{self._peer} leads to {peer}, which is not encrypted.")
-        return Dial(self._reactor, peer, self._timeout)
+        return self._dial(peer)
 
 
 def _outgoing(headers: Mapping[str, str]) -> TwistedHeaders:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from clawgw.channels.adapter import Provider
 from clawgw.channels.discord.provider import PROVIDER as DISCORD
+from clawgw.channels.imessage.provider import PROVIDER as IMESSAGE
 from clawgw.channels.settings import AccountSettings
 from clawgw.channels.signal.provider import PROVIDER as SIGNAL
 from clawgw.channels.slack.provider import PROVIDER as SLACK
 from clawgw.channels.telegram.provider import PROVIDER as TELEGRAM
 from clawgw.channels.whatsapp.provider import PROVIDER as WHATSAPP
 
-PROVIDERS: tuple[Provider, ...] = (TELEGRAM, DISCORD, SLACK, SIGNAL, WHATSAPP)
+PROVIDERS: tuple[Provider, ...] = (TELEGRAM, DISCORD, SLACK, SIGNAL, IMESSAGE, WHATSAPP)
 
 if TYPE_CHECKING:
     from clawgw.config import Channels

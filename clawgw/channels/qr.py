@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import segno
 
-__all__ = ["png_data_url", "terminal_text"]
+__all__ = ["png_data_url", "terminal"]
 
 _QUIET = 2
 """Modules of margin. Four are recommended, two are enough for every phone and fit more screens."""
@@ -17,7 +17,7 @@ _HALVES = {(False, False): "█", (False, True): "▀", (True, False): "▄", (T
 """Two modules, one above the other, as a terminal with light text on a dark ground shows them."""
 
 
-def terminal_text(content: str) -> str:
+def terminal(content: str) -> str:
     """A code made of half blocks, for a dark terminal; every line is equally wide.
 
     :raises ValueError: when there is too much for a code (about 2,900 bytes).
@@ -34,7 +34,7 @@ def terminal_text(content: str) -> str:
 def png_data_url(content: str, *, scale: int = 6) -> str:
     """A code as a ``data:image/png;base64,`` URL; ``scale`` is the pixels of a module's side.
 
-    :raises ValueError: as ``terminal_text``.
+    :raises ValueError: as ``terminal``.
     """
     return _code(content).png_data_uri(scale=scale, border=_QUIET)
 

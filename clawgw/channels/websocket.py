@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 
 from clawgw import __version__
 from clawgw.channels.dial import Dial, Peer, Unreachable
+from clawgw.channels.tunnel import check_proxy
 
 __all__ = ["Closed", "OnMessage", "Socket", "SocketUnreachable", "open_socket"]
 
@@ -112,11 +113,17 @@ async def open_socket(
     connect_timeout: float = 15.0,
     max_message: int = 16 * 1024 * 1024,
     ping_interval: float | None = None,
+    proxy: str | None = None,
 ) -> Socket:
     """Open a ``ws://`` or ``wss://`` URL; times in seconds, ``max_message`` in bytes.
 
+    ``proxy`` is the URL of an HTTP proxy to go through.
+
     :raises SocketUnreachable: when it does not come about.
+    :raises ValueError: when ``proxy`` is no such URL.
     """
+    if proxy is not None:
+        check_proxy(proxy)
     try:
         peer = Peer.of(url)
         if peer.scheme not in ("ws", "wss"):
@@ -136,7 +143,8 @@ async def open_socket(
         opening.cancel()
 
     timer = reactor.callLater(connect_timeout, expire)
-    opening = Deferred.fromCoroutine(_open(reactor, peer, factory, connect_timeout))
+    dial = Dial(reactor, peer, connect_timeout, proxy=proxy)
+    opening = Deferred.fromCoroutine(_open(dial, factory))
     try:
         return await opening
     except CancelledError:
@@ -151,8 +159,8 @@ async def open_socket(
             timer.cancel()
 
 
-async def _open(reactor: Any, peer: Peer, factory: _Factory, timeout: float) -> Socket:
-    line: _Line = await Dial(reactor, peer, timeout).connect(factory)
+async def _open(dial: Dial, factory: _Factory) -> Socket:
+    line: _Line = await dial.connect(factory)
     await line.opened()
     return Socket(line)
 

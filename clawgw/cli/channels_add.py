@@ -57,6 +57,7 @@ class Refused(ConfigError):
 @click.pass_obj
 def add(
     options: Globals,
+    /,
     channel: str | None,
     channel_option: str | None,
     account: str | None,

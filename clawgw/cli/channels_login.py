@@ -92,7 +92,7 @@ async def log_in(client: GatewayClient, options: Globals, wanted: Wanted) -> Non
         if step.get("connected"):
             return
         if not new:  # a Gateway that answers at once is not asked without end
-            await deferLater(reactor, PAUSE_SECONDS)  # type: ignore[arg-type]
+            await deferLater(reactor, PAUSE_SECONDS)
         params = {**wanted.params, "timeoutMs": int(WAIT_SECONDS * 1000)}
         if isinstance(step.get("qrDataUrl"), str):
             params["currentQrDataUrl"] = step["qrDataUrl"]
@@ -131,9 +131,9 @@ class _Screen:
         return not new or (bool(offered) and not step.get("connected") and not offered & new.keys())
 
     def _picture(self, text: str) -> None:
-        from clawgw.channels.qr import terminal
+        from clawgw.channels.qr import terminal_text
 
-        picture = terminal(text)
+        picture = terminal_text(text)
         if self._height and sys.stdout.isatty():
             print(f"\x1b[{self._height}A\x1b[J", end="")
         print(picture, flush=True)

@@ -37,21 +37,29 @@ def message() -> None:
     """Send messages and polls through a channel."""
 
 
+_WHERE = (
+    click.option(
+        "--to",
+        "--target",
+        "-t",
+        "to",
+        required=True,
+        metavar="ADDRESS",
+        help="A chat, as its channel names it; telegram:123 names the channel too.",
+    ),
+    click.option("--channel", metavar="CHANNEL", help="Where several are configured."),
+    click.option("--account", metavar="NAME", help="Where a channel has several accounts."),
+    click.option("--thread", "--thread-id", "thread", metavar="ID", help="A thread or topic."),
+    click.option("--silent", is_flag=True, help="Without a sound, where there is that."),
+    click.option(
+        "--idempotency-key", "key", metavar="KEY", help="What has the same key is said once."
+    ),
+)
+
+
 def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say where to and how."""
-    for option in reversed(
-        (
-            click.option(
-                "--to", "--target", "-t", "to", required=True, metavar="ADDRESS",
-                help="A chat, as its channel names it; telegram:123 names the channel too.",
-            ),
-            click.option("--channel", metavar="CHANNEL", help="Where several are configured."),
-            click.option("--account", metavar="NAME", help="Where a channel has several accounts."),
-            click.option("--thread", "--thread-id", "thread", metavar="ID", help="A thread or topic."),
-            click.option("--silent", is_flag=True, help="Without a sound, where there is that."),
-            click.option("--idempotency-key", "key", metavar="KEY", help="The same key, once said."),
-        )
-    ):  # fmt: skip
+    for option in reversed(_WHERE):
         command = option(command)
     return command
 

@@ -9,7 +9,7 @@ import zlib
 import zxingcpp
 from twisted.trial.unittest import SynchronousTestCase
 
-from clawgw.channels.qr import png_data_url, terminal_text
+from clawgw.channels.qr import png_data_url, terminal
 
 LINK = (
     "sgnl://linkdevice?uuid=qtGxGTmdZ5lRZLWLPwHYgQ%3D%3D&pub_key=BXyzABCDEFGHIJKLMNOPQRSTUVWXYZ01"
@@ -64,17 +64,17 @@ def pixels(png: bytes) -> list[bytes]:
 class Terminal(SynchronousTestCase):
     def test_it_can_be_read_from_the_screen(self) -> None:
         for content in (LINK, PAIRING, "a", "1" * 1000):
-            self.assertEqual(read(on_screen(terminal_text(content))), [content])
+            self.assertEqual(read(on_screen(terminal(content))), [content])
 
     def test_it_fits_a_screen(self) -> None:
-        lines = terminal_text(LINK).split("\n")
+        lines = terminal(LINK).split("\n")
         self.assertEqual(len({len(line) for line in lines}), 1)
         self.assertLessEqual(len(lines[0]), 80)
         self.assertLessEqual(len(lines), 24)
 
     def test_too_much_is_refused(self) -> None:
         with self.assertRaises(ValueError):
-            terminal_text("x" * 5000)
+            terminal("x" * 5000)
 
 
 class Picture(SynchronousTestCase):

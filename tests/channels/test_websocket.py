@@ -18,6 +18,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface import directlyProvides, providedBy
 
 from clawgw.channels.websocket import Closed, Socket, SocketUnreachable, open_socket
+from tests.channels.loglines import keep_out_of_log
 from tests.support.certificates import make_pair
 
 TICKET = "ticket=a-ticket-nobody-may-see"
@@ -81,6 +82,7 @@ class SocketTestCase(TestCase):
     timeout = 20
 
     def setUp(self) -> None:
+        keep_out_of_log(self, "a-ticket", "Bot ")
         self.server = Server()
         self.root = f"ws://127.0.0.1:{self.listen(self.server)}"
         self.received: DeferredQueue[tuple[str | bytes, bool]] = DeferredQueue()

@@ -186,7 +186,9 @@ class Events:
         else:
             async for inbound in self._missed_directly():
                 yield inbound
-        self.feed.began(Session(ready.session_id, ready.resume_gateway_url, 0))
+        session = Session(ready.session_id, ready.resume_gateway_url, frame.s or 0)
+        await self._host.remember({"session": msgspec.json.encode(session).decode()})
+        self.feed.began(session)
         self._on_session()
         self._done_with(None)
 

@@ -82,9 +82,9 @@ class Feed:
             self._work.addErrback(self._trouble)
 
     def began(self, session: Session) -> None:
-        """While its READY is read: this is the session now."""
+        """While its READY is read: this is the session now; that has been stored."""
         self._session = session
-        self._stored_seq = -SPARSE  # not yet
+        self._stored_seq = session.seq
 
     def note(self, name: str, value: str | None) -> None:
         """Store a value of the cursor with what comes next."""
