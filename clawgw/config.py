@@ -21,7 +21,7 @@ from msgspec import Meta, field
 from clawgw.channels.discord.settings import DiscordSettings
 from clawgw.channels.imessage.settings import IMessageSettings
 from clawgw.channels.routing import DmScope
-from clawgw.channels.settings import merged_accounts
+from clawgw.channels.settings import DEFAULT, SECRETS, merged_accounts
 from clawgw.channels.signal.settings import SignalSettings
 from clawgw.channels.slack.settings import SlackSettings
 from clawgw.channels.telegram.settings import TelegramSettings
@@ -304,6 +304,8 @@ class Config(Section, frozen=True):
     bindings: tuple[Binding, ...] = ()
 
 
+_ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
 _COMMENTS_AND_STRINGS = re.compile(
     r"""
     "(?:\\.|[^"\\])*"        # a string is kept as it is
@@ -345,6 +347,7 @@ def parse_config(text: str, where: str = CONFIG_NAME) -> Config:
         raise ConfigError(f"{where}: {'; '.join(config_problems(value))}") from None
     _check_agents(config.agents, where)
     _check_tools(config, where)
+    _check_accounts(value, where)
     _check_bindings(config, where)
     return _with_canvas(config, value, where)
 
@@ -397,6 +400,26 @@ def _with_accounts(value: Any) -> Any:
         return value
     merged = {name: merged_accounts(section) for name, section in channels.items()}
     return {**value, "channels": merged}
+
+
+def _check_accounts(value: Any, where: str) -> None:
+    """Refuse names that are no file names, and a secret that belongs to no account."""
+    for channel, section in value.get("channels", {}).items():
+        accounts = section.get("accounts") if isinstance(section, dict) else None
+        if not accounts:
+            continue
+        for name in accounts:
+            if _ACCOUNT_NAME.fullmatch(name) is None:
+                raise ConfigError(
+                    f"{where}: channels.{channel}.accounts: {name[:64]!r} is no name for an "
+                    "account; expected at most 64 letters, digits, dots, dashes, underscores"
+                )
+        nobodys = sorted(SECRETS & section.keys())
+        if nobodys and DEFAULT not in accounts:
+            raise ConfigError(
+                f"{where}: channels.{channel}.{nobodys[0]} belongs to the account "
+                f"{DEFAULT!r}, which accounts does not have; move it into one of them"
+            )
 
 
 def _check_bindings(config: Config, where: str) -> None:

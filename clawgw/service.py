@@ -19,7 +19,7 @@ from typing import Any, cast
 from msgspec import UNSET, Raw
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.error import CannotListenError, ReactorNotRunning
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -47,19 +47,17 @@ from clawgw.canvas.methods import CanvasMethods
 from clawgw.canvas.root import CanvasRoot
 from clawgw.channels.assembly import Channels, Needs
 from clawgw.config_watch import LOOK_SECONDS, ConfigWatch
-from clawgw.gateway.admission import AdmissionCount
 from clawgw.gateway.broadcast import Broadcaster
 from clawgw.gateway.connect_log import ConnectLog
 from clawgw.gateway.connection import Connection
 from clawgw.gateway.handshake import Gatekeeper
 from clawgw.gateway.hello import TICK_INTERVAL_MS, Greeter
-from clawgw.gateway.port import SharedPortFactory
+from clawgw.gateway.ports import Ports
 from clawgw.gateway.router import Router
-from clawgw.gateway.site import load_pages, make_site
-from clawgw.gateway.websocket import ApiFactory, Edge
+from clawgw.gateway.websocket import Edge
 from clawgw.health import HealthService
 from clawgw.lock import AlreadyRunning, StateLock
-from clawgw.mcp.servers import Endpoint, ToolServers, missing_packages
+from clawgw.mcp.servers import ToolServers
 from clawgw.methods import MethodTable
 from clawgw.nodes.book import NodeBook
 from clawgw.nodes.events import NodeEvents, Speech
@@ -86,7 +84,7 @@ from clawgw.system_methods import SystemMethods
 from clawgw.trust.backoff import AuthBackoff, BackoffPolicy
 from clawgw.trust.devices import DeviceRegistry
 from clawgw.trust.methods import DeviceMethods
-from clawgw.trust.peers import PeerPolicy, is_loopback
+from clawgw.trust.peers import PeerPolicy
 from clawgw.trust.session_tokens import BoundSession, SessionTokens
 from clawgw.trust.tokens import TokenMint, load_token_key
 from clawgw.trust.tools import ToolRules
@@ -97,9 +95,9 @@ CANVAS_KEY_NAME = "canvas.key"
 SHUTDOWN_SECONDS = 5.0
 FAREWELL_SECONDS = 1.0
 PRESENCE_GATHER_SECONDS = 0.05
+HEALTH_GATHER_SECONDS = 1.0
 HEALTH_SECONDS = 60.0
 PRUNE_SECONDS = 3600.0
-BACKLOG = 1024
 GOING_AWAY = 1012
 
 
@@ -181,11 +179,11 @@ class GatewayService(Service):
         self._plan = plan
         self._lock = lock
         self._tls = tls
-        self._ports: list[Any] = []
+        self._ports = Ports(reactor, plan, tls)
         self._loops: list[LoopingCall] = []
         self._presence_call: Any = None
+        self._health_call: Any = None
         self._ready = False
-        self._endpoint: Endpoint | None = None
 
     # Starting
 
@@ -193,14 +191,16 @@ class GatewayService(Service):
         """Open the store, wire everything, listen."""
         super().privilegedStartService()  # type: ignore[no-untyped-call]
         self._wire()
-        self._listen()
-        self._listen_for_tools()
-        self._listen_for_canvas()
+        ports = self._ports
+        ports.listen(self._edge, lambda: self._ready)
+        ports.listen_for_tools(self._edge)
+        if self.canvas is not None:
+            ports.listen_for_canvas(self.canvas)
 
     def startService(self) -> None:
         """Take up work that waited, start the clocks, say where we are."""
         super().startService()  # type: ignore[no-untyped-call]
-        self._announce()
+        self._ports.announce(self._lock, self._now_ms())
         self._every(TICK_INTERVAL_MS / 1000, self._tick)
         self._every(HEALTH_SECONDS, self._publish_health)
         self._every(PRUNE_SECONDS, self._prune)
@@ -351,7 +351,7 @@ class GatewayService(Service):
                 environ=plan.environ,
                 in_thread=self._in_thread,
                 reset=self.session_methods.begin_anew,
-                changed=health.changed,
+                changed=self._channel_changed,
                 now_ms=self._now_ms,
             ),
         )
@@ -462,119 +462,12 @@ class GatewayService(Service):
 
         return ToolServers(
             self.session_tokens,
-            lambda: self._endpoint,
+            lambda: self._ports.tools,
             session_of,
             rules,
             settings.tools.sessions.visibility,
             self._plan.environ,
         )
-
-    def _listen_for_tools(self) -> None:
-        """Where agents' tools come in: the Gateway's own port, if this host's loopback leads there.
-
-        Where it does not, or asks for client certificates, there is another on loopback, which
-        lets nobody in but them.
-        """
-        missing = missing_packages()
-        if missing:
-            self.log.info(
-                "Agents get no tools of the Gateway: {what} is not installed (clawgw[agent])",
-                what=" and ".join(missing),
-            )
-            return
-        plan = self._plan
-        near = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}  # noqa: S104
-        host = near.get(plan.addresses[0], plan.addresses[0])
-        pinned = self._tls is not None and plan.config.gateway.tls.client_auth == "pinned"
-        if is_loopback(host) and not pinned:
-            scheme, pin = ("wss", self._tls.fingerprint) if self._tls else ("ws", None)
-            self._endpoint = Endpoint(f"{scheme}://{host}:{self.port}", pin)
-            return
-        api = ApiFactory(self._edge, AdmissionCount(), tools_only=True)
-        port = self._reactor.listenTCP(0, api, backlog=BACKLOG, interface="127.0.0.1")
-        self._ports.append(port)
-        self._endpoint = Endpoint(f"ws://127.0.0.1:{port.getHost().port}")
-
-    def _listen_for_canvas(self) -> None:
-        """A port of its own; when the default one is taken the Gateway does without."""
-        canvas = self.canvas
-        if canvas is None:
-            return
-        factory = SharedPortFactory(self._reactor, canvas.pages, canvas.site)
-        port = self._plan.canvas_port
-        try:
-            ports = self._listen_everywhere(port, factory)
-        except CannotListenError as problem:
-            if self._plan.config.canvas.port is not None:
-                raise
-            canvas.problem = f"port {port} is taken; set canvas.port to a free one"
-            self.log.warn(
-                "No canvas: {why} ({what})", why=canvas.problem, what=str(problem.socketError)
-            )
-            return
-        self._ports.extend(ports)
-        canvas.serving(ports[0].getHost().port)
-
-    def _listen(self) -> None:
-        pages = load_pages() if self._plan.config.gateway.control_ui.enabled else {}
-        secure = self._tls is not None
-        api = ApiFactory(self._edge, AdmissionCount(), secure=secure)
-        site = make_site(self._reactor, pages, lambda: self._ready)
-        factory = SharedPortFactory(self._reactor, api, site)
-        ports = self._listen_everywhere(self._plan.port, factory)
-        self._ports.extend(ports)
-        self.port = ports[0].getHost().port
-
-    def _listen_everywhere(self, port: int, factory: SharedPortFactory) -> list[Any]:
-        """The same port on every address of the plan.
-
-        Raises:
-            CannotListenError: it is taken on the first of them.
-        """
-        ports: list[Any] = []
-        for address in self._plan.addresses:
-            try:
-                listening = self._listen_on(address, port, factory)
-            except CannotListenError:
-                if not ports:
-                    raise
-                continue  # a host without IPv6 has no ::1
-            ports.append(listening)
-            port = listening.getHost().port
-        return ports
-
-    def _listen_on(self, address: str, port: int, factory: SharedPortFactory) -> Any:
-        if self._tls is None:
-            return self._reactor.listenTCP(port, factory, backlog=BACKLOG, interface=address)
-        return self._reactor.listenSSL(
-            port, factory, self._tls.context_factory, backlog=BACKLOG, interface=address
-        )
-
-    def _announce(self) -> None:
-        plan = self._plan
-        scheme = "s" if self._tls else ""
-        host = "127.0.0.1" if not plan.exposed else plan.addresses[0]
-        shown = socket.gethostname() if host == "0.0.0.0" else host  # noqa: S104
-        shown = f"[{shown}]" if ":" in shown else shown
-        fingerprint = self._tls.fingerprint if self._tls else None
-        self._lock.write(
-            pid=os.getpid(),
-            url=f"ws{scheme}://{'127.0.0.1' if host == '0.0.0.0' else shown}:{self.port}",  # noqa: S104
-            tlsFingerprint=fingerprint,
-            startedAt=self._now_ms(),
-        )
-        self.log.info(
-            "WebChat is at http{s}://{host}:{port}/", s=scheme, host=shown, port=self.port
-        )
-        canvas = self.canvas
-        if canvas is not None and canvas.problem is None:
-            self.log.info(
-                "The canvas is at http{s}://{host}:{port}/", s=scheme, host=shown, port=canvas.port
-            )
-        self.log.info("{auth}", auth=_auth_words(plan))
-        self.log.info("State is in {path}", path=str(plan.state_dir))
-        if fingerprint:
-            self.log.info("TLS fingerprint to pin: {pin}", pin=fingerprint)
 
     # Running
 
@@ -598,6 +491,16 @@ class GatewayService(Service):
         self.presence.refresh()
         self.device_methods.expire()
         self.broadcaster.publish("tick", TickEvent(ts=self._now_ms()), droppable=True)
+
+    def _channel_changed(self) -> None:
+        """A channel is doing otherwise than before; many changes at once are one event."""
+        self.health.changed()
+        if self._health_call is None and self._ready:
+            self._health_call = self._reactor.callLater(HEALTH_GATHER_SECONDS, self._tell_health)
+
+    def _tell_health(self) -> None:
+        self._health_call = None
+        self._publish_health()
 
     def _publish_health(self) -> None:
         payload = Raw(self.health.encoded())
@@ -675,15 +578,15 @@ class GatewayService(Service):
         for loop in self._loops:
             loop.stop()
         self.broadcaster.publish("shutdown", ShutdownEvent(reason="service stopping"))
-        for port in self._ports:
-            port.stopListening()
+        self._ports.close()
         self.runs.stop()
         await self._at_most(SHUTDOWN_SECONDS, Deferred.fromCoroutine(self.approvals.stop()))
         await self._at_most(SHUTDOWN_SECONDS, self.runs.settled())
         await self._at_most(SHUTDOWN_SECONDS, Deferred.fromCoroutine(self.channels.stop()))
-        if self._presence_call is not None:
-            self._presence_call.cancel()
-            self._presence_call = None
+        for call in (self._presence_call, self._health_call):
+            if call is not None:
+                call.cancel()
+        self._presence_call = self._health_call = None
         for connection in self.broadcaster:
             connection.close(GOING_AWAY, "service restart")
         # What was written last is lost if the reactor stops before it is sent.
@@ -725,16 +628,4 @@ def _session_defaults(keys: SessionKeys, roster: Roster, version: int) -> Sessio
         model_configured=True if new else UNSET,
         ownership=("sole" if len(roster.ids) == 1 else "explicit") if new else UNSET,
         selection_required=False if new else UNSET,
-    )
-
-
-def _auth_words(plan: Plan) -> str:
-    mode = plan.secrets.mode
-    if mode != "none":
-        return f"Authentication: {mode}, from {plan.secret_source}"
-    if plan.exposed:
-        return "Authentication: pinned client certificates"
-    return (
-        "Authentication: none, so any program of this host can connect; "
-        "set CLAWGW_GATEWAY_TOKEN to change that"
     )

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.logger import Logger
 
 from clawgw.channels.adapter import Provider
@@ -25,6 +25,9 @@ TOKEN_VARIABLES = frozenset(
 
 AccountId = tuple[str, str]
 """Channel and account."""
+
+FETCHES = 4
+"""Files that are fetched at a time."""
 
 OnPress = Callable[["Account", Press], Awaitable[str]]
 
@@ -66,6 +69,7 @@ class Account:
         self.settings = settings
         self.policy = settings.policy()
         self.shown_qr: str | None = None  # by a login that is going on
+        self.fetches = DeferredSemaphore(FETCHES)
         self.status = AccountStatus()
         self.reactor = around.reactor
         self.directory = around.directory / provider.id / name
@@ -81,6 +85,10 @@ class Account:
         self.courier = Courier(
             around.reactor, around.database, self.adapter, self._sent, around.now_ms
         )
+        self.courier.recover()  # before anything new is queued behind it
+        self.begun = False
+        self._over = False
+        self._undelivered = ""
 
     @property
     def id(self) -> AccountId:
@@ -90,8 +98,8 @@ class Account:
     # Life
 
     async def start(self) -> None:
-        """Take up what waits in the outbox, and connect."""
-        self.courier.recover()
+        """Connect."""
+        self.begun = True
         if self.missing is not None:
             self.status.last_error = self.missing
             self.log.warn("not started: {why}", why=self.missing)
@@ -101,16 +109,27 @@ class Account:
 
     def restart(self) -> None:
         """Connect again after something that no waiting mends."""
-        self._supervisor.start()
+        if not self._over:
+            self._supervisor.start()
 
     async def stop(self, seconds: float) -> None:
-        """Disconnect, and give what is being sent so many seconds."""
+        """Disconnect for good, and give what is being sent so many seconds."""
+        self._over = True
         await self.courier.stop(seconds)
         await self._supervisor.stop()
 
-    async def rest(self) -> None:
-        """Disconnect; what is to be sent waits."""
+    async def log_out(self) -> bool:
+        """Give up the login, and disconnect; what is to be sent waits. Whether there was one.
+
+        Raises:
+            LoginProblem, Fault, SendError, Unsupported: it could not be given up.
+        """
+        there_was = await self.adapter.logout()
         await self._supervisor.stop()
+        self.status.health = "logged-out"
+        self.status.last_error = "logged out"
+        self._around.changed()
+        return there_was
 
     def _changed(self) -> None:
         status = self.status
@@ -119,10 +138,13 @@ class Account:
         self._around.changed()
 
     def _sent(self, problem: str | None) -> None:
-        if problem is None:
-            self.status.last_outbound_at = self._around.now_ms()
+        status = self.status
+        if problem is not None:
+            status.warning = self._undelivered = f"a message was not delivered: {problem}"
         else:
-            self.status.warning = f"a message was not delivered: {problem}"
+            status.last_outbound_at = self._around.now_ms()
+            if status.warning == self._undelivered:
+                status.warning = None
         self._around.changed()
 
     # Host

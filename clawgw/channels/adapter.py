@@ -105,6 +105,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         max_media_bytes: of one file, out.
         needs_connection: sending is of no use while `run` is not connected.
         login: there is a login with a QR code or the like (`login_start`).
+        login_by_code: that login takes a phone number, and gives a code to type in at the phone.
     """
 
     format: Format
@@ -122,6 +123,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     max_media_bytes: int = 50 * 1024 * 1024
     needs_connection: bool = False
     login: bool = False
+    login_by_code: bool = False
 
 
 class LoginStep(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ from clawgw.store.runs import Run
 SILENCE = "NO_REPLY"
 DRAFT_CHARS = 30
 TYPING_SECONDS_AT_MOST = 600
+TYPING_CALL_SECONDS = 10.0
 SETTLE_SECONDS = 5.0
 
 
@@ -197,11 +198,12 @@ class _Show:
         assert typing is not None
         typing_for = self._account.adapter.capabilities.typing_seconds
         self._typed += typing_for
-        if self._typed > TYPING_SECONDS_AT_MOST:
+        if self._typed > TYPING_SECONDS_AT_MOST or not self._account.status.running:
             typing.stop()
             return
         done = Deferred.fromCoroutine(self._account.adapter.typing(self._reply.target))
-        done.addErrback(lambda failure: failure.trap(SendError, Unsupported))
+        done.addTimeout(TYPING_CALL_SECONDS, self._reactor)
+        done.addErrback(lambda failure: failure.trap(SendError, Unsupported, TimeoutError))
         done.addErrback(lambda failure: self.log.failure("while typing", failure))
 
     async def _draft(self) -> None:
@@ -217,8 +219,13 @@ class _Show:
                     return  # it has outgrown one message
                 try:
                     message_id = await self._show(message_id, part)
-                except (SendError, StoreError) as problem:
+                except (SendError, Unsupported, StoreError) as problem:
                     self.log.info("no draft: {why}", why=str(problem))
+                    return
+                except CancelledError:
+                    raise
+                except Exception:  # noqa: BLE001 - the answer comes all the same
+                    self.log.failure("while drafting")
                     return
                 shown = text
             if self._over:
@@ -242,6 +249,8 @@ class _Show:
         from clawgw.channels.chunks import chunks  # not needed before something is sent
 
         can = self._account.adapter.capabilities
+        if len(text) > can.text_limit:
+            return None
         cut = chunks(f"{text} …", can.format, can.text_limit)
         if len(cut) != 1:
             return None

@@ -33,6 +33,7 @@ from clawgw.store.database import Database
 
 PREFIX = "approve"
 MAX_COMMAND = 1500
+MAX_DATA = 64
 _LABELS = {"allow-once": "Allow once", "allow-always": "Always allow", "deny": "Deny"}
 _STYLES: dict[str, Any] = {"allow-once": "primary", "deny": "danger"}
 _SHORT = {"once": "allow-once", "allow": "allow-once", "always": "allow-always", "no": "deny"}
@@ -55,7 +56,9 @@ class ChatApprovals:
     def can_be_asked(self) -> bool:
         """Whether there is an account whose approvers could be reached now."""
         return any(
-            account.settings.exec_approvals.enabled and account.status.connected
+            account.settings.exec_approvals.enabled
+            and account.settings.exec_approvals.approvers
+            and account.status.connected
             for account in self._hub
         )
 
@@ -77,13 +80,21 @@ class ChatApprovals:
             )
             for decision in decisions
         )
-        has_buttons = account.adapter.capabilities.buttons
+        fits = all(len(button.data.encode()) <= MAX_DATA for button in buttons)
+        has_buttons = fits and account.adapter.capabilities.buttons
         message = Outbound(
             text=_question(approval, decisions, has_buttons=has_buttons),
             buttons=(buttons,) if has_buttons else (),
         )
         for approver in account.settings.exec_approvals.approvers:
-            chat, thread = account.adapter.address(str(approver))
+            try:
+                chat, thread = account.adapter.address(str(approver))
+            except ValueError as problem:
+                account.log.warn(
+                    "execApprovals.approvers: {who} cannot be written to: {why}",
+                    who=str(approver), why=str(problem),
+                )  # fmt: skip
+                continue
             target = Target(channel=account.channel, account=account.name, chat=chat, thread=thread)
             await self._queue(f"approval:{approval.id}:{approver}", target, message)
 

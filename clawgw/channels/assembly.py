@@ -115,6 +115,7 @@ class Channels:
             self._media,
             needs.in_thread,
             (*needs.roots, self._media.directory),
+            needs.state_dir,
             allow_private=config.channels.allow_private_media_urls,
         )
 
@@ -137,14 +138,17 @@ class Channels:
     async def start(self) -> None:
         """Take up what waits, then connect."""
         await self._media.prepare()
-        # The accounts first: without them what waits has nowhere to go. None has connected yet.
-        await self.hub.apply(accounts_of(self._config.channels))
+        # What waits has somewhere to go once the accounts are made, and goes before anything new.
+        self.hub.make(accounts_of(self._config.channels))
         await self._inbox.recover()
+        await self.hub.apply(accounts_of(self._config.channels))
 
     async def follow(self, config: Config) -> None:
         """Do what a changed configuration says."""
         self._config = config
         self._reception.routes = routes_of(config, self._needs.keys)
+        self._media.days = config.channels.media_days
+        self._sources.allow_private = config.channels.allow_private_media_urls
         await self.hub.apply(accounts_of(config.channels))
 
     def asked(self, approval: Approval) -> None:

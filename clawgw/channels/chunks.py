@@ -17,12 +17,15 @@ import unicodedata
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from clawgw.channels.formats import Dialect, Format, Piece, dialect_of
+from clawgw.channels.formats import Dialect, Format, dialect_of
+from clawgw.channels.formats.cost import Cost
+from clawgw.channels.formats.dialect import units
 from clawgw.channels.formats.plain import Plain
-from clawgw.channels.markdown import Block, Kind, Line, Link, Span, Style, parse
+from clawgw.channels.formats.writing import Piece, render
+from clawgw.channels.markdown import Block, Kind, Line, Link, Span, parse
 
 __all__ = ["MIN_LIMIT", "Chunk", "Format", "Mode", "chunks"]
 
@@ -43,7 +46,7 @@ class Chunk:
 
     text: str
     styles: tuple[str, ...] = ()
-    plain: str = field(default="")
+    plain: str = ""
 
 
 def chunks(markdown: str, fmt: Format, limit: int, *, mode: Mode = "length") -> list[Chunk]:
@@ -56,21 +59,19 @@ def chunks(markdown: str, fmt: Format, limit: int, *, mode: Mode = "length") -> 
     """
     if limit < MIN_LIMIT:
         raise ValueError(f"a message cannot be limited to less than {MIN_LIMIT} characters")
-    dialect, plain = dialect_of(fmt), Plain()
-    packer = _Packer(dialect, limit)
-    heading = False
-    for parsed in parse(markdown):
-        block = _with_links_spelled(parsed, dialect, limit)
-        if mode == "newline" and not block.close and not heading:
-            packer.flush()
-        packer.add(block)
-        heading = block.kind is Kind.HEADING
-    result = []
-    for pieces in packer.finish():
-        rendered, fallback = dialect.render(pieces), plain.render(pieces).text
-        if fallback.strip():
-            result.append(Chunk(rendered.text, rendered.styles, fallback))
-    return result
+    dialect = dialect_of(fmt)
+    blocks = [_with_links_spelled(block, dialect, limit) for block in parse(markdown)]
+    if mode == "length" and len(markdown) <= 2 * limit:
+        whole = _written([Piece(block, list(block.lines)) for block in blocks], dialect)
+        if max(dialect.length(whole.text), units(whole.plain)) <= limit:
+            return [whole] if whole.plain.strip() else []
+    written = (_written(pieces, dialect) for pieces in _packed(blocks, dialect, limit, mode))
+    return [chunk for chunk in written if chunk.plain.strip()]
+
+
+def _written(pieces: list[Piece], dialect: Dialect) -> Chunk:
+    rendered = render(pieces, dialect)
+    return Chunk(rendered.text, rendered.styles, render(pieces, Plain()).text)
 
 
 # Links.
@@ -108,11 +109,23 @@ def _can_be_link(text: str, link: Link, dialect: Dialect, limit: int) -> bool:
 # Filling messages.
 
 
+def _packed(blocks: Iterable[Block], dialect: Dialect, limit: int, mode: Mode) -> list[list[Piece]]:
+    """What goes into each message."""
+    packer = _Packer(Cost(dialect), limit)
+    heading = False
+    for block in blocks:
+        if mode == "newline" and not block.close and not heading:
+            packer.flush()
+        packer.add(block)
+        heading = block.kind is Kind.HEADING
+    return packer.finish()
+
+
 class _Packer:
     """Puts blocks into messages, and cuts what is too long."""
 
-    def __init__(self, dialect: Dialect, limit: int) -> None:
-        self._dialect = dialect
+    def __init__(self, cost: Cost, limit: int) -> None:
+        self._cost = cost
         self._limit = limit
         self._room = limit
         self._pieces: list[Piece] = []
@@ -132,9 +145,7 @@ class _Packer:
 
     def add(self, block: Block) -> None:
         """Put a block in, whole if that can be."""
-        cost = self._dialect.around_block(block) + sum(
-            self._line_cost(block, line) for line in block.lines
-        )
+        cost = self._cost.block(block)
         if cost <= self._limit:
             self._make_room(cost)
             self._put(Piece(block, list(block.lines)), cost)
@@ -164,8 +175,8 @@ class _Packer:
     def _add_lines(self, block: Block) -> None:
         begun = False
         for line in block.lines:
-            cost = self._line_cost(block, line)
-            whole = cost + self._dialect.around_block(block)
+            cost = self._cost.line(block, line)
+            whole = cost + self._cost.around_block(block)
             if whole <= self._limit:
                 self._make_room(whole)
                 self._put_line(block, line, cost, begun=begun)
@@ -176,44 +187,35 @@ class _Packer:
     def _add_words(self, block: Block, line: Line, *, begun: bool) -> None:
         rest = deque(line)
         enough = max(self._limit // 4, MIN_LIMIT // 2)
-        overhead = self._dialect.around_block(block) + self._dialect.around_line(block)
+        around_line = self._cost.around_line(block)
+        overhead = self._cost.around_block(block) + around_line
         while rest:
             if self._room - overhead < enough:
                 self.flush()
-            taken, cost = _take(rest, self._room - overhead, self._dialect, block.kind)
-            self._put_line(block, taken, cost + self._dialect.around_line(block), begun=begun)
+            taken, cost = _take(rest, self._room - overhead, self._cost, block.kind)
+            self._put_line(block, taken, cost + around_line, begun=begun)
             begun = True
             if rest:
                 self.flush()
 
     def _put_line(self, block: Block, line: Line, cost: int, *, begun: bool) -> None:
         if not self._pieces or self._pieces[-1].block is not block:
-            self._put(Piece(block, [], begun), self._dialect.around_block(block))
+            self._put(Piece(block, [], begun), self._cost.around_block(block))
         self._pieces[-1].lines.append(line)
         self._costs[-1] += cost
         self._room -= cost
-
-    def _line_cost(self, block: Block, line: Line) -> int:
-        return self._dialect.around_line(block) + sum(
-            _span_cost(self._dialect, span, block.kind) for span in line
-        )
-
-
-def _span_cost(dialect: Dialect, span: Span, kind: Kind) -> int:
-    code = kind is Kind.CODE or Style.CODE in span.styles
-    return dialect.around_span(span, kind) + dialect.in_text(span.text, code=code)
 
 
 # Cutting a line.
 
 
-def _take(rest: deque[Span], room: int, dialect: Dialect, kind: Kind) -> tuple[Line, int]:
+def _take(rest: deque[Span], room: int, costs: Cost, kind: Kind) -> tuple[Line, int]:
     """Take from the front of a line what fits, up to a good place to cut; and what it costs."""
     spans: list[Span] = []
     left = room
     # The first comparison spares us the second on all that is left of a very long line.
     while rest and len(rest[0].text) <= left:
-        cost = _span_cost(dialect, rest[0], kind)
+        cost = costs.span(rest[0], kind)
         if cost > left:
             break
         spans.append(rest.popleft())
@@ -222,7 +224,7 @@ def _take(rest: deque[Span], room: int, dialect: Dialect, kind: Kind) -> tuple[L
         return tuple(spans), room - left
     fits = "".join(span.text for span in spans)
     partial = rest.popleft()
-    length = _fitting(dialect, partial, left, kind)
+    length = _fitting(partial, left, costs, kind)
     if not spans:
         length = max(length, 1)
     where = _cut(fits + partial.text[:length], partial.text[length], in_code=kind is Kind.CODE)
@@ -230,16 +232,17 @@ def _take(rest: deque[Span], room: int, dialect: Dialect, kind: Kind) -> tuple[L
     if kind is not Kind.CODE:
         others = _without_leading_space(others)
     rest.extendleft(reversed(others))
-    return tuple(taken), sum(_span_cost(dialect, span, kind) for span in taken)
+    return tuple(taken), sum(costs.span(span, kind) for span in taken)
 
 
-def _fitting(dialect: Dialect, span: Span, room: int, kind: Kind) -> int:
+def _fitting(span: Span, room: int, costs: Cost, kind: Kind) -> int:
     """How many characters of a span fit."""
-    code = kind is Kind.CODE or Style.CODE in span.styles
-    room -= dialect.around_span(span, kind)
+    room -= costs.around_span(span, kind)
+    if room <= 0:
+        return 0
     # No character costs nothing, so there are not more of them than there is room.
-    lengths = range(min(len(span.text), max(room, 0) + 1))
-    return bisect_right(lengths, room, key=lambda n: dialect.in_text(span.text[:n], code=code)) - 1
+    lengths = range(min(len(span.text), room + 1))
+    return bisect_right(lengths, room, key=lambda n: costs.text(span.text[:n], span, kind)) - 1
 
 
 def _split(spans: list[Span], where: int) -> tuple[list[Span], list[Span]]:

@@ -12,6 +12,7 @@ Policy:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -95,20 +96,32 @@ class Peer:
         return f"{self.scheme}://{host}{port}"
 
 
+class _Forbidden(Exception):
+    """Nothing may be sent to where the name has led."""
+
+
 @implementer(IStreamClientEndpoint)
 class Dial:
     """An endpoint for one peer. ``timeout`` is in seconds, for DNS, TCP and TLS together.
 
-    ``proxy`` is the URL of an HTTP proxy to go through.
+    ``proxy`` is the URL of an HTTP proxy to go through. ``allowed`` says whether anything may be
+    sent to an IP address, once it is known which one the name has led to.
     """
 
     def __init__(
-        self, reactor: Any, peer: Peer, timeout: float, *, proxy: str | None = None
+        self,
+        reactor: Any,
+        peer: Peer,
+        timeout: float,
+        *,
+        proxy: str | None = None,
+        allowed: Callable[[str], bool] | None = None,
     ) -> None:
         self._reactor = reactor
         self._peer = peer
         self._timeout = timeout
         self._proxy = proxy
+        self._allowed = allowed
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
         """Fires with the connected protocol.
@@ -136,6 +149,10 @@ class Dial:
             _LineFactory(self._reactor, factory, self._peer.secure)
         )
         await wrapper.ready
+        transport: Any = wrapper.transport
+        if self._allowed is not None and not self._allowed(transport.getPeer().host):
+            wrapper.abortConnection()
+            raise _Forbidden
         return wrapper.wrappedProtocol
 
     def _unsecured(self) -> Any:
@@ -147,6 +164,8 @@ class Dial:
     def _why(self, error: Exception) -> str:
         if isinstance(error, ProxyRefused):
             return str(error)
+        if isinstance(error, _Forbidden):
+            return "it is in a private network"
         if isinstance(error, DNSLookupError):
             return "there is no such proxy" if self._proxy else "there is no such host"
         if isinstance(error, ConnectionRefusedError):

@@ -161,6 +161,7 @@ class Http:
     ``headers`` gives the headers, such as ``Authorization``, that go with every ``request`` (to
     any host: use another client for other hosts); ``download`` sends only what it is given.
     ``proxy`` is the URL of an HTTP proxy (``http://USER:PASSWORD@HOST:PORT``) to go through.
+    ``allowed`` says whether anything may be sent to an IP address; where not given, to any.
     ``agent`` stands in for the network in tests.
 
     :raises ValueError: when ``proxy`` is no such URL.
@@ -175,6 +176,7 @@ class Http:
         agent: IAgent | None = None,
         proxy: str | None = None,
         connect_timeout: float = _CONNECT_TIMEOUT,
+        allowed: Callable[[str], bool] | None = None,
     ) -> None:
         self._reactor = reactor
         self._name = name
@@ -182,7 +184,7 @@ class Http:
         self._agent = agent
         if proxy is not None:
             check_proxy(proxy)
-        self._dial = partial(Dial, reactor, timeout=connect_timeout, proxy=proxy)
+        self._dial = partial(Dial, reactor, timeout=connect_timeout, proxy=proxy, allowed=allowed)
         self._in_thread: InThread = in_threads(reactor)
         self._running: set[Deferred[Any]] = set()
         self._pool = _Pool(reactor, persistent=True)  # type: ignore[no-untyped-call]

@@ -5,9 +5,9 @@ message that was there before is dropped. Then each is routed: in one transactio
 whatever follows from it is written, so that a crash leaves it either new or done with. After a
 start the new ones are taken up again, before any adapter runs.
 
-The messages of one chat are routed in the order they were stored. Usually that means at once; a
-file that has to be fetched first holds up the rest of its chat, and nothing else. Files of an
-account are fetched a few at a time.
+The messages of one chat are routed in the order they were stored (unless the store fails at one of
+them). Usually that means at once; what takes time, such as a file that has to be fetched first,
+holds up the rest of its chat, and nothing else.
 
 When more wait to be routed than `MOST_WAITING`, receiving waits: the provider keeps the rest.
 """
@@ -41,13 +41,13 @@ class Incoming(Protocol):
     """What decides about a message that was stored."""
 
     def needs_time(self, row: InboxRow, message: Inbound) -> bool:
-        """Whether something has to be fetched before it can be routed."""
+        """Whether the rest of its chat has to wait until it is prepared and routed."""
 
     async def prepare(self, row: InboxRow, message: Inbound) -> Inbound:
-        """Fetch it. Never raises: what cannot be fetched is noted in the message."""
+        """Fetch what has to be fetched; what cannot be is noted in the message."""
 
     def route(self, row: InboxRow, message: Inbound) -> Awaitable[None]:
-        """Write what becomes of it. What is written is queued before this returns.
+        """Write what becomes of it. Unless it needs time, that is queued when this returns.
 
         Errors: `StoreError`: nothing was written, it has to be done again.
         """
@@ -101,7 +101,7 @@ class Inbox:
             Received(message.message_id, chat_key(message), _encode(message))
             for message in messages
         ]
-        by_id = {message.message_id: message for message in messages}
+        by_id = {message.message_id: message for message in reversed(messages)}  # the first counts
 
         def change(connection: Connection) -> list[InboxRow]:
             rows = table.store(connection, channel, account, received, self._now_ms())
@@ -138,7 +138,7 @@ class Inbox:
         lane = (row.channel, row.account, row.chat)
         if lane in self._lanes:
             self._lanes[lane].append((row, message))
-        elif self._incoming.needs_time(row, message):
+        elif self._needs_time(row, message):
             self._lanes[lane] = deque([(row, message)])
             self._run(self._drain(lane))
         else:
@@ -154,11 +154,24 @@ class Inbox:
         try:
             while queue := self._lanes.get(lane):
                 row, message = queue.popleft()
-                if self._incoming.needs_time(row, message):
-                    message = await self._incoming.prepare(row, message)
+                if self._needs_time(row, message):
+                    message = await self._prepared(row, message)
                 await self._route(row, message)
         finally:
             self._lanes.pop(lane, None)
+
+    def _needs_time(self, row: InboxRow, message: Inbound) -> bool:
+        try:
+            return self._incoming.needs_time(row, message)
+        except Exception:  # noqa: BLE001 - routing it will say what becomes of it
+            return False
+
+    async def _prepared(self, row: InboxRow, message: Inbound) -> Inbound:
+        try:
+            return await self._incoming.prepare(row, message)
+        except Exception:  # noqa: BLE001 - it is routed as it came
+            self.log.failure("message number {seq} could not be prepared", seq=row.seq)
+            return message
 
     async def _route(self, row: InboxRow, message: Inbound) -> None:
         while not self._stopping:

@@ -13,10 +13,12 @@ import mimetypes
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from twisted.internet.defer import Deferred
 
@@ -24,6 +26,7 @@ from clawgw.channels.adapter import SendRefused
 from clawgw.channels.messages import MediaKind, OutMedia
 
 DAY_SECONDS = 24 * 3600
+MAX_BYTES = 100 * 1024 * 1024
 
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 
@@ -49,7 +52,7 @@ class MediaStore:
         self._inbound = directory / "inbound"
         self._outbound = directory / "outbound"
         self._in_thread = in_thread
-        self._days = days
+        self.days = days
         self._seconds = seconds
 
     def inbound(self, seq: int, number: int, name: str, mime_type: str) -> Path:
@@ -64,13 +67,17 @@ class MediaStore:
         """Copy a file that is to be sent.
 
         Raises:
-            SendRefused: it cannot be read.
+            SendRefused: it cannot be read, is too large, or no file.
         """
         kept: OutMedia = await self._in_thread(self._copy, source, name, mime_type)
         return kept
 
     async def keep_bytes(self, content: bytes, name: str, mime_type: str) -> OutMedia:
-        """Keep a file that is to be sent."""
+        """Keep a file that is to be sent.
+
+        Raises:
+            SendRefused: there is no room for it.
+        """
         kept: OutMedia = await self._in_thread(self._write, content, name, mime_type)
         return kept
 
@@ -89,27 +96,29 @@ class MediaStore:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _copy(self, source: Path, name: str, mime_type: str) -> OutMedia:
-        path = self.outbound(name, mime_type)
         try:
-            with source.open("rb") as old, _create(path) as new:
-                shutil.copyfileobj(old, new)
-                new.flush()
-                os.fsync(new.fileno())
+            with _open(source) as old:
+                return self._save(old, name, mime_type)
         except OSError as problem:
-            path.unlink(missing_ok=True)
             raise SendRefused(f"cannot read {name}: {problem.strerror}") from None
-        return media_of(path, name, mime_type)
 
     def _write(self, content: bytes, name: str, mime_type: str) -> OutMedia:
+        return self._save(BytesIO(content), name, mime_type)
+
+    def _save(self, content: IO[bytes], name: str, mime_type: str) -> OutMedia:
         path = self.outbound(name, mime_type)
-        with _create(path) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with _create(path) as file:
+                shutil.copyfileobj(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as problem:
+            path.unlink(missing_ok=True)
+            raise SendRefused(f"cannot keep {name}: {problem.strerror}") from None
         return media_of(path, name, mime_type)
 
     def _sweep(self) -> None:
-        oldest = self._seconds() - self._days * DAY_SECONDS
+        oldest = self._seconds() - self.days * DAY_SECONDS
         for directory in (self._inbound, self._outbound):
             for entry in os.scandir(directory):
                 if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < oldest:
@@ -138,6 +147,23 @@ def suffix_of(name: str, mime_type: str) -> str:
     """The end of a file's name, for programs that go by it."""
     found = _SUFFIX.search(name)
     return found.group().lower() if found else mimetypes.guess_extension(mime_type) or ""
+
+
+def _open(path: Path) -> Any:
+    """A file to copy: not a pipe, on which a thread would wait for ever.
+
+    Raises:
+        SendRefused: it is no file, or too large.
+        OSError: it cannot be read.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    status = os.fstat(number)
+    is_file = stat.S_ISREG(status.st_mode)
+    if is_file and status.st_size <= MAX_BYTES:
+        return os.fdopen(number, "rb")
+    os.close(number)
+    limit = f"larger than {MAX_BYTES // 1024 // 1024} MB"
+    raise SendRefused(f"{path.name} is {limit if is_file else 'no file'}")
 
 
 def _create(path: Path) -> Any:

@@ -14,7 +14,7 @@ from clawgw.channels.account import Account
 from clawgw.channels.adapter import Fault, LoginProblem, LoginStep, SendError, Unsupported
 from clawgw.channels.answers import route_of
 from clawgw.channels.hub import Hub, default_of
-from clawgw.channels.messages import Outbound, Poll, Target
+from clawgw.channels.messages import Outbound, OutMedia, Poll, Target
 from clawgw.channels.outbox import Delivery
 from clawgw.channels.providers import Configured
 from clawgw.channels.senders import SenderBook
@@ -86,14 +86,15 @@ class ChannelMethods:
             given(params.thread_id, None) or None,
         )
         self._check_tool(caller, target)
+        addresses = _addresses(params)
+        if not (text.strip() or addresses or given(params.buffer, "")):
+            raise invalid("message: expected a text or a file")
         message = Outbound(
             text=text,
-            media=await self._files(params),
+            media=await self._files(params, addresses),
             reply_to=given(params.reply_to_id, None) or None,
             silent=given(params.silent, False),
         )
-        if not message.text.strip() and not message.media:
-            raise invalid("message: expected a text or a file")
         return await self._dispatch(
             Request(
                 "send", params, params.idempotency_key, target, message,
@@ -130,13 +131,16 @@ class ChannelMethods:
             raise unavailable(f"not delivered: {delivery.error}", code="SEND_FAILED")
         return _sent(request, delivery)
 
-    async def _files(self, params: wire.SendParams) -> tuple[Any, ...]:
-        where = [url for url in (given(params.media_url, ""), *given(params.media_urls, [])) if url]
-        where = list(dict.fromkeys(where))
+    async def _files(self, params: wire.SendParams, where: list[str]) -> tuple[OutMedia, ...]:
+        """The files to send; none where the same was asked before, for there they are stored."""
         if len(where) > MAX_FILES:
             raise invalid(f"mediaUrls: expected at most {MAX_FILES}")
-        name, kind = given(params.filename, None), given(params.content_type, None)
         content = given(params.buffer, "")
+        if not (where or content):
+            return ()
+        if await self.dispatch.known("send", params, params.idempotency_key):
+            return ()
+        name, kind = given(params.filename, None), given(params.content_type, None)
         files = [await self.sources.decode(content, name, kind)] if content else []
         only = len(where) == 1 and not content
         for url in where:
@@ -145,7 +149,7 @@ class ChannelMethods:
             )
         return tuple(self._as_asked(file, params) for file in files)
 
-    def _as_asked(self, file: Any, params: wire.SendParams) -> Any:
+    def _as_asked(self, file: OutMedia, params: wire.SendParams) -> OutMedia:
         if given(params.force_document, False):
             return replace(file, kind="file")
         if given(params.as_voice, False) and file.kind == "audio":
@@ -193,7 +197,7 @@ class ChannelMethods:
                 for account, (_, answer) in zip(accounts, answers, strict=True)
                 if answer is not None
             }
-        return status_of(accounts, configured, self.now_ms(), probes)
+        return status_of(accounts, configured, self.now_ms(), probes, self.hub.problems)
 
     async def _probe(self, account: Account, seconds: float) -> dict[str, Any]:
         began = self.now_ms()
@@ -263,12 +267,9 @@ class ChannelMethods:
         """Give up a login."""
         account = self.hub.choose(params.channel, given(params.account_id, None) or None)
         try:
-            cleared = await account.adapter.logout()
+            cleared = await account.log_out()
         except (LoginProblem, Fault, SendError, Unsupported) as problem:
             raise invalid(str(problem)) from None
-        await account.rest()
-        account.status.health = "logged-out"
-        account.status.last_error = "logged out"
         return wire.ChannelLoggedOut(
             channel=account.channel, account_id=account.name, cleared=cleared, logged_out=True
         )
@@ -338,6 +339,12 @@ def stranger(row: SenderRow) -> wire.ChannelStranger:
         code=row.code or UNSET,
         approved_at=row.approved_at or UNSET,
     )
+
+
+def _addresses(params: wire.SendParams) -> list[str]:
+    """Where the files are, each once."""
+    urls = (given(params.media_url, ""), *given(params.media_urls, []))
+    return list(dict.fromkeys(url for url in urls if url))
 
 
 def _sent(request: Request, delivery: Delivery) -> wire.Sent:

@@ -148,6 +148,7 @@ class Courier:
         self._watchers: dict[int, list[Deferred[None]]] = {}
         self._tries: dict[str, int] = {}
         self._paused_until = 0.0
+        self._wake: Any = None
         self._open = False
         self._stopping = False
 
@@ -203,13 +204,18 @@ class Courier:
         while self._ready and len(self._busy) < MOST_CHATS and self._open and not self._stopping:
             pause = self._paused_until - self._reactor.seconds()
             if pause > 0:
-                self._reactor.callLater(pause, self._go_on)
+                self._wait(pause)
                 return
             chat = self._ready.popleft()
             work: Deferred[Any] = Deferred.fromCoroutine(self._serve(chat))
             self._busy[chat] = work
             work.addErrback(self._trouble, chat)
             work.addCallback(self._served, chat)
+
+    def _wait(self, pause: float) -> None:
+        """Go on after the account's pause, with one timer for however much waits."""
+        if self._wake is None or not self._wake.active():
+            self._wake = self._reactor.callLater(pause, self._go_on)
 
     def _trouble(self, failure: Any, chat: str) -> float:
         if failure.check(CancelledError) is not None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred, DeferredSemaphore, TimeoutError
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -40,10 +40,10 @@ from clawgw.store.channels import SenderRow
 from clawgw.store.database import Connection, Database
 from clawgw.store.inbox import InboxRow
 
-FETCHES = 4
 FETCH_TRIES = 4
 FETCH_PAUSE = 2.0
 FETCH_SECONDS = 120.0
+MOST_REFUSALS = 1000
 MEGABYTE = 1024 * 1024
 
 _encode = msgspec.json.Encoder().encode
@@ -99,13 +99,14 @@ class Reception:
         self._commands = commands
         self._stranger_asked = stranger_asked
         self._now_ms = now_ms
-        self._fetches = DeferredSemaphore(FETCHES)
+        self._refusals: set[tuple[str, ...]] = set()
 
     # Files
 
     def needs_time(self, row: InboxRow, message: Inbound) -> bool:
-        """Whether files have to be fetched: those of messages that are answered."""
-        if not any(not media.path and not media.problem for media in message.media):
+        """Whether there are files to fetch, or a command to obey before what comes after it."""
+        files = any(not media.path and not media.problem for media in message.media)
+        if not files and command_in(message.text) is None:
             return False
         account = self._accounts(row.channel, row.account)
         return account is not None and self._judge(account, message).act == "answer"
@@ -116,7 +117,7 @@ class Reception:
         if account is None:
             return message
         files = [
-            await self._fetches.run(_deferred(self._fetch), account, row, number, media)
+            await account.fetches.run(_deferred(self._fetch), account, row, number, media)
             for number, media in enumerate(message.media)
         ]
         return replace(message, media=tuple(files))
@@ -163,10 +164,7 @@ class Reception:
         if verdict.act == "pair":
             return self._pair(account, row, message)
         if verdict.act == "drop":
-            self.log.info(
-                "{channel} ({account}): a message was not answered: {why}",
-                channel=row.channel, account=row.account, why=verdict.why,
-            )  # fmt: skip
+            self._note_refusal(row, message, verdict.why)
             return self._settle(row, "dropped", verdict.why)
         command = command_in(message.text)
         if command is not None:
@@ -175,6 +173,20 @@ class Reception:
 
     def _judge(self, account: Account, message: Inbound) -> Verdict:
         return judge(message, account.policy, self._senders.approved(*account.id))
+
+    def _note_refusal(self, row: InboxRow, message: Inbound, why: str) -> None:
+        """Say once who is not answered where; a crowd must not fill the log."""
+        refusal = (row.channel, row.account, message.chat.id, message.sender.id, why)
+        if refusal in self._refusals:
+            return
+        if len(self._refusals) >= MOST_REFUSALS:
+            self._refusals.clear()
+        self._refusals.add(refusal)
+        self.log.info(
+            "{channel} ({account}): id {sender} in chat {chat} is not answered: {why}",
+            channel=row.channel, account=row.account, sender=message.sender.id,
+            chat=message.chat.id, why=why,
+        )  # fmt: skip
 
     def _settle(self, row: InboxRow, state: str, why: str = "") -> Awaitable[Any]:
         return self._database.write(table.settle, row.seq, state, why)
@@ -189,7 +201,7 @@ class Reception:
         delivery = _encode(ReplyTo(target=target, message_id=_quoted(account, message)))
         run_id = run_id_of(row)
         label = account.provider.label
-        limit = account.settings.history_limit if message.chat.kind != "direct" else 0
+        limit = account.settings.history_limit
 
         def change(connection: Connection) -> Admitted | None:
             if not table.settle(connection, row.seq, "routed", run_id=run_id):
@@ -240,7 +252,14 @@ class Reception:
         def change(connection: Connection) -> None:
             channel_table.put_sender(connection, asked)
 
-        await self._reply(account, row, message, text, "paired", change)
+        told = False
+        try:
+            told = await self._reply(account, row, message, text, "paired", change)
+        finally:
+            if not told:
+                self._senders.withdraw(asked)
+        if not told:
+            return
         self.log.info(
             "{channel} ({account}): {name} (id {sender}) asks to be let in",
             channel=row.channel, account=row.account, name=asked.name, sender=asked.sender,
@@ -280,8 +299,8 @@ class Reception:
         text: str,
         state: str,
         also: Callable[[Connection], None] | None = None,
-    ) -> None:
-        """Settle a message with a reply of our own."""
+    ) -> bool:
+        """Settle a message with a reply of our own; False: it was settled before."""
         target = _target(row, message)
 
         def change(connection: Connection) -> int | None:
@@ -293,8 +312,10 @@ class Reception:
             return put(connection, f"reply:{run_id_of(row)}", target, reply, self._now_ms())
 
         seq = await self._database.write(change)
-        if seq is not None:
-            account.courier.take(seq, target.chat)
+        if seq is None:
+            return False
+        account.courier.take(seq, target.chat)
+        return True
 
 
 def run_id_of(row: InboxRow) -> str:

@@ -10,7 +10,7 @@ account; who comes later is told nothing, so that a flood of strangers costs no 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from clawgw.protocol.errors import invalid
 from clawgw.store import channels as table
@@ -44,9 +44,9 @@ class SenderBook:
             if row.approved_at is not None:
                 self._approved.setdefault((row.channel, row.account), set()).add(row.sender)
 
-    def approved(self, channel: str, account: str) -> frozenset[str]:
+    def approved(self, channel: str, account: str) -> Collection[str]:
         """The ids of those approved for an account."""
-        return frozenset(self._approved.get((channel, account), ()))
+        return self._approved.get((channel, account), ())
 
     def waiting(self, channel: str | None = None) -> list[SenderRow]:
         """Those whose code still counts."""
@@ -67,9 +67,10 @@ class SenderBook:
     def ask(self, stranger: SenderRow) -> SenderRow | None:
         """A code for a stranger; None: they have one, or too many wait.
 
+        Whoever asks for it writes it down, and takes it back (`withdraw`) if that cannot be done.
+
         Args:
-            stranger: without a code. The answer is to be given to `wrote` inside a write, and to
-                `waits` after it.
+            stranger: without a code.
         """
         old = self._rows.get(stranger[:3])
         if old is not None and old.code and self._counts(old):
@@ -81,6 +82,11 @@ class SenderBook:
         row = stranger._replace(code=code, requested_at=self._now_ms())
         self._rows[row[:3]] = row
         return row
+
+    def withdraw(self, asked: SenderRow) -> None:
+        """A code of `ask` was never told to anybody."""
+        if self._rows.get(asked[:3]) == asked:
+            del self._rows[asked[:3]]
 
     async def approve(self, channel: str | None, code: str) -> SenderRow:
         """Let the holder of a code in.

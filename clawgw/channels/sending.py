@@ -115,6 +115,20 @@ class Dispatch:
         found = self._database.read(delivery_of, seq)
         return found or Delivery("failed", (), "it is no longer known")
 
+    async def known(self, method: str, params: Any, key: str) -> bool:
+        """Whether the same was asked before; then it needs nothing but the answer.
+
+        Raises:
+            RequestError: the key was used for another request.
+        """
+
+        def look(connection: Connection) -> bool:
+            call = idempotency.digest(method, params)
+            found = idempotency.earlier(connection, key, method, call, self._now_ms())
+            return found is not None
+
+        return await self._database.read_in_thread(look)
+
     async def queue(self, key: str, target: Target, message: Outbound) -> None:
         """Send something of the Gateway's own; whoever asks does not wait for its delivery."""
         seq = await self._database.write(put, key, target, message, self._now_ms())
@@ -130,6 +144,7 @@ class Dispatch:
             earlier = table.find(connection, key)
             if earlier is not None:
                 return earlier
+        table.retire(connection, key)  # of a request so old that its key counts no more
         idempotency_table.claim(connection, request.key, request.method, call, now)
         if request.mirror is not None:
             self._mirror(connection, request, request.mirror, now)

@@ -2,7 +2,8 @@
 
 Keys are OpenClaw's. An account is what stands under `channels.<channel>`, or, where there are
 several, under `channels.<channel>.accounts.<name>`; what such an account does not say itself, the
-channel says for it, but for the secrets, which belong to one account each.
+channel says for it, but for the secrets, which belong to one account each: those that stand with
+the channel are its account `default`'s.
 
 Nobody gets in by default: a stranger who writes gets a pairing code (`dmPolicy: pairing`), and in
 groups the bot hears only those the operator has listed (`groupPolicy: allowlist`), when they
@@ -23,8 +24,15 @@ from clawgw.section import Name, Positive, Section
 Entry = Annotated[str, Meta(min_length=1)] | int
 """One entry of an allowlist; ids may be written as numbers."""
 
-OWN_KEYS = frozenset({"accounts", "name", "botToken", "tokenFile", "appToken", "account", "token"})
-"""What an account does not take over from its channel."""
+DEFAULT = "default"
+"""The account of a channel that names none."""
+
+SECRETS = frozenset({
+    "botToken", "tokenFile", "appToken", "token", "account", "authDir", "webhookUrl",
+    "webhookSecret",
+})  # fmt: skip
+OWN_KEYS = SECRETS | {"accounts", "name"}
+"""What an account does not take over from its channel, unless it is the default one."""
 
 
 class GroupSettings(Section, frozen=True):
@@ -116,11 +124,12 @@ def merged_accounts(section: Any) -> Any:
     """A channel's section of the file with every account completed by what the channel says."""
     if not isinstance(section, dict) or not isinstance(section.get("accounts"), dict):
         return section
-    shared = {key: value for key, value in section.items() if key not in OWN_KEYS}
+    all_ = {key: value for key, value in section.items() if key != "accounts"}
+    shared = {key: value for key, value in all_.items() if key not in OWN_KEYS}
     return {
         **section,
         "accounts": {
-            name: {**shared, **own} if isinstance(own, dict) else own
+            name: {**(all_ if name == DEFAULT else shared), **own} if isinstance(own, dict) else own
             for name, own in section["accounts"].items()
         },
     }

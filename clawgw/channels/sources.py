@@ -2,9 +2,10 @@
 
 A file is given by an `http` or `https` address, by its path on this host, or in the request itself.
 Of this host's files only those under directories that agents work in may be sent (their workspaces,
-the canvas, received media): the right to send messages is not the right to read every file. An
-address must lead to the public internet, unless the operator allows private ones
-(`channels.allowPrivateMediaUrls`), because the Gateway stands where the asker may not.
+the canvas, received media): the right to send messages is not the right to read every file. Where
+such a directory has the Gateway's own state in it, that is left out. An address must lead to the
+public internet, unless the operator allows private ones (`channels.allowPrivateMediaUrls`), because
+the Gateway stands where the asker may not.
 """
 
 from __future__ import annotations
@@ -22,11 +23,9 @@ from urllib.parse import unquote, urlsplit
 from twisted.internet.defer import Deferred
 
 from clawgw.channels.adapter import SendRefused
-from clawgw.channels.media import MediaStore, media_of, type_of
+from clawgw.channels.media import MAX_BYTES, MediaStore, media_of, type_of
 from clawgw.channels.messages import OutMedia
-from clawgw.protocol.errors import invalid, unavailable
-
-MAX_BYTES = 100 * 1024 * 1024
+from clawgw.protocol.errors import RequestError, invalid, unavailable
 
 
 class MediaSources:
@@ -35,6 +34,7 @@ class MediaSources:
     Args:
         reactor: for fetching.
         roots: the directories whose files may be sent.
+        private: the directory whose files may not, but for roots in it.
         allow_private: whether addresses in private networks may be fetched from.
     """
 
@@ -44,6 +44,7 @@ class MediaSources:
         store: MediaStore,
         in_thread: Callable[..., Deferred[Any]],
         roots: Sequence[Path],
+        private: Path,
         *,
         allow_private: bool,
     ) -> None:
@@ -51,7 +52,8 @@ class MediaSources:
         self._store = store
         self._in_thread = in_thread
         self._roots = roots
-        self._allow_private = allow_private
+        self._private = private
+        self.allow_private = allow_private
         self._http: Any = None
 
     async def bring(self, where: str, name: str | None, mime_type: str | None) -> OutMedia:
@@ -60,17 +62,20 @@ class MediaSources:
         Raises:
             RequestError: it cannot be had; the message says why.
         """
-        scheme = urlsplit(where).scheme.lower()
-        if scheme in ("http", "https"):
+        try:
+            parts = urlsplit(where)
+        except ValueError:
+            raise _no_source() from None
+        if parts.scheme in ("http", "https"):
             return await self._fetch(where, name, mime_type)
-        path = Path(unquote(urlsplit(where).path)) if scheme == "file" else Path(where)
-        return await self._copy(path.expanduser(), name, mime_type)
+        path = unquote(parts.path) if parts.scheme == "file" else where
+        return await self._copy(Path(path), name, mime_type)
 
     async def decode(self, content: str, name: str | None, mime_type: str | None) -> OutMedia:
         """A file that is in the request, as base64.
 
         Raises:
-            RequestError: it is no base64.
+            RequestError: it is no base64, or cannot be kept.
         """
         if content.startswith("data:"):
             head, _, content = content.partition(",")
@@ -80,7 +85,10 @@ class MediaSources:
         except (binascii.Error, ValueError):
             raise invalid("buffer: expected base64 text") from None
         name = name or "file"
-        return await self._store.keep_bytes(data, name, mime_type or type_of(name))
+        try:
+            return await self._store.keep_bytes(data, name, mime_type or type_of(name))
+        except SendRefused as problem:
+            raise unavailable(f"buffer: {problem}", retryable=True) from None
 
     async def close(self) -> None:
         """End what is being fetched."""
@@ -88,18 +96,36 @@ class MediaSources:
             await self._http.close()
 
     async def _copy(self, path: Path, name: str | None, mime_type: str | None) -> OutMedia:
-        real = await self._in_thread(os.path.realpath, path)
-        roots = [await self._in_thread(os.path.realpath, root) for root in self._roots]
-        if not any(os.path.commonpath([root, real]) == root for root in roots):
+        real = await self._in_thread(self._permitted, path)
+        name = name or path.name
+        try:
+            return await self._store.keep(real, name, mime_type or type_of(name))
+        except SendRefused as problem:
+            raise invalid(f"mediaUrl: {problem}") from None
+
+    def _permitted(self, path: Path) -> Path:
+        """Where a path really leads, if that may be sent; not for the reactor.
+
+        Raises:
+            RequestError: it may not.
+        """
+        try:
+            real = Path(os.path.realpath(path.expanduser()))
+        except (ValueError, RuntimeError):  # a NUL in it, or a home that nobody has
+            raise _no_source() from None
+        roots = [Path(os.path.realpath(root)) for root in self._roots]
+        around = [
+            one
+            for one in (*roots, Path(os.path.realpath(self._private)))
+            if real.is_relative_to(one)
+        ]
+        nearest = max(around, key=lambda one: len(one.parts), default=None)
+        if nearest not in roots:
             raise invalid(
                 "mediaUrl: only files in an agent's workspace, on the canvas or among received "
                 "media can be sent"
             )
-        name = name or path.name
-        try:
-            return await self._store.keep(Path(real), name, mime_type or type_of(name))
-        except SendRefused as problem:
-            raise invalid(f"mediaUrl: {problem}") from None
+        return real
 
     async def _fetch(self, url: str, name: str | None, mime_type: str | None) -> OutMedia:
         # Not needed by a Gateway that sends no files, and slow to load.
@@ -107,7 +133,8 @@ class MediaSources:
 
         await self._in_thread(self._check_host, urlsplit(url).hostname or "")
         if self._http is None:
-            self._http = http.Http(self._reactor, "mediaUrl")
+            # Asked again when it is connected: a name may lead elsewhere by then.
+            self._http = http.Http(self._reactor, "mediaUrl", allowed=self._is_allowed)
         name = name or Path(unquote(urlsplit(url).path)).name or "file"
         path = self._store.outbound(name, mime_type or type_of(name))
         try:
@@ -116,6 +143,8 @@ class MediaSources:
             raise unavailable(f"mediaUrl: {problem}", retryable=True) from None
         except http.HttpError as problem:
             raise invalid(f"mediaUrl: {problem}") from None
+        except OSError as problem:
+            raise unavailable(f"mediaUrl: cannot be kept: {problem.strerror}") from None
         return media_of(path, name, mime_type or info.mime_type or type_of(name))
 
     def _check_host(self, host: str) -> None:
@@ -124,15 +153,22 @@ class MediaSources:
         Raises:
             RequestError: it is not in the public internet.
         """
-        if self._allow_private:
+        if self.allow_private:
             return
         try:
             found = socket.getaddrinfo(host, None)
         except (OSError, UnicodeError):
             raise invalid(f"mediaUrl: there is no host {host[:100]!r}") from None
         for *_, address in found:
-            if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global:
+            if not self._is_allowed(str(address[0])):
                 raise invalid(
                     f"mediaUrl: {host[:100]!r} is in a private network; set "
                     "channels.allowPrivateMediaUrls to allow that"
                 )
+
+    def _is_allowed(self, address: str) -> bool:
+        return self.allow_private or ipaddress.ip_address(address.partition("%")[0]).is_global
+
+
+def _no_source() -> RequestError:
+    return invalid("mediaUrl: expected an http(s) address, or a path on the Gateway's host")

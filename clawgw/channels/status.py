@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import UNSET
 
-from clawgw.channels.account import Account
+from clawgw.channels.account import Account, AccountId
 from clawgw.channels.hub import default_of
 from clawgw.channels.providers import PROVIDERS, Configured
 from clawgw.protocol import channels as wire
@@ -17,20 +17,26 @@ def status_of(
     accounts: Iterable[Account],
     configured: Iterable[Configured],
     now_ms: int,
-    probes: dict[tuple[str, str], dict[str, Any]],
+    probes: Mapping[AccountId, dict[str, Any]],
+    problems: Mapping[AccountId, str],
 ) -> wire.ChannelsStatus:
     """The answer to `channels.status`.
 
     Args:
         configured: all accounts of the configuration, those that are switched off too.
         probes: what the providers answered, by account.
+        problems: why there is no account of what is configured and switched on.
     """
     running = {account.id: account for account in accounts}
     by_channel: dict[str, list[wire.AccountSnapshot]] = {}
     for one in configured:
         names = (one.provider.id, one.name)
         account = running.get(names)
-        row = _off(one) if account is None else snapshot(account, now_ms, probes.get(names))
+        row = (
+            _absent(one, problems.get(names))
+            if account is None
+            else snapshot(account, now_ms, probes.get(names))
+        )
         by_channel.setdefault(one.provider.id, []).append(row)
     shown = [provider for provider in PROVIDERS if provider.id in by_channel]
     return wire.ChannelsStatus(
@@ -67,6 +73,8 @@ def snapshot(
         enabled=True,
         configured=account.missing is None,
         linked=_linked(account),
+        can_login=account.adapter.capabilities.login or UNSET,
+        can_login_by_code=account.adapter.capabilities.login_by_code or UNSET,
         running=status.running,
         connected=status.connected,
         reconnect_attempts=status.reconnect_attempts,
@@ -145,18 +153,20 @@ def _linked(account: Account) -> Any:
     return account.status.health != "logged-out" and account.missing is None
 
 
-def _off(one: Configured) -> wire.AccountSnapshot:
+def _absent(one: Configured, problem: str | None) -> wire.AccountSnapshot:
+    """An account that is switched off, or could not be made."""
     policy = one.settings.policy()
     return wire.AccountSnapshot(
         account_id=one.name,
-        enabled=False,
+        enabled=one.settings.enabled,
         configured=True,
         running=False,
         connected=False,
         reconnect_attempts=0,
-        health_state="stopped",
+        health_state="failed" if problem else "stopped",
         dm_policy=policy.dm,
         allow_from=sorted(policy.allow_from),
+        last_error=problem or UNSET,
     )
 
 

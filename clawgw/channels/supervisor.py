@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.logger import Logger
 
 from clawgw.channels.adapter import Adapter, Fatal, Fault, LoggedOut
@@ -23,6 +23,7 @@ from clawgw.store.database import StoreError
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 300.0
 STEADY_SECONDS = 60.0
+STOP_SECONDS = 10.0
 
 Health = Literal["stopped", "starting", "healthy", "reconnecting", "failed", "logged-out"]
 
@@ -71,6 +72,7 @@ class Supervisor:
         self._now_ms = now_ms
         self._log = log
         self._life: Deferred[None] | None = None
+        self._cancelled: Deferred[None] | None = None
         self._timer: Any = None
         self._wanted = False
 
@@ -84,16 +86,14 @@ class Supervisor:
             self._begin()
 
     async def stop(self) -> None:
-        """End the connection; returns when it has cleaned up."""
+        """End the connection; returns when it has cleaned up, or takes too long to."""
         self._wanted = False
         self._cancel_timer()
         life = self._life
         if life is not None:
-            gone: Deferred[None] = Deferred()
-            life.addBoth(lambda _: gone.callback(None))
-            life.cancel()
-            await gone
-        self._set(running=False, connected=False, health="stopped", last_stop_at=self._now_ms())
+            await self._end(life)
+        if not self._wanted:
+            self._set(running=False, connected=False, health="stopped", last_stop_at=self._now_ms())
 
     def connected(self, details: dict[str, str]) -> None:
         """The adapter says that its connection stands."""
@@ -104,6 +104,18 @@ class Supervisor:
         )  # fmt: skip
 
     # One life after the other
+
+    async def _end(self, life: Deferred[None]) -> None:
+        gone: Deferred[None] = Deferred()
+        life.addBoth(lambda _: gone.callback(None))
+        if self._cancelled is not life:  # a second time would cancel its cleaning up
+            self._cancelled = life
+            life.cancel()
+        gone.addTimeout(STOP_SECONDS, self._reactor)
+        try:
+            await gone
+        except TimeoutError:
+            self._log.error("did not stop within {seconds:g} s", seconds=STOP_SECONDS)
 
     def _begin(self) -> None:
         self._timer = None
@@ -131,8 +143,8 @@ class Supervisor:
     def _broken(self, failure: Any) -> float | None:
         """How long to wait before the next life; None: for ever."""
         problem = failure.value
-        if isinstance(problem, CancelledError) and not self._wanted:
-            return None
+        if self._cancelled is self._life:
+            return 0.0  # we ended it ourselves
         if isinstance(problem, Fatal):
             health: Health = "logged-out" if isinstance(problem, LoggedOut) else "failed"
             self._log.error("stopped: {why}", why=str(problem))
@@ -141,7 +153,7 @@ class Supervisor:
         pause = self._pause()
         if isinstance(problem, Fault):
             if problem.retry_after is not None:
-                pause = problem.retry_after
+                pause = max(0.0, problem.retry_after)
             why = str(problem)
         elif isinstance(problem, StoreError):
             why = str(problem)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -36,7 +35,11 @@ InThread = Callable[..., Deferred[Any]]
 
 def in_threads(reactor: Any) -> InThread:
     """The thread pool of a reactor, as a function."""
-    return partial(deferToThreadPool, reactor, reactor.getThreadPool())
+
+    def in_thread(function: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        return deferToThreadPool(reactor, reactor.getThreadPool(), function, *args)
+
+    return in_thread
 
 
 class TooMuch(Exception):

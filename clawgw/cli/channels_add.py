@@ -67,10 +67,10 @@ def add(
     config: str | None,
     **given: str | None,
 ) -> None:
-    """Add an account of CHANNEL to the configuration, or give it a new token.
+    """Add an account of CHANNEL, or give it a new token.
 
-    Asks for what is not given, and asks the provider whether it is right. A running Gateway takes
-    it up by itself. For example:
+    Asks for what is not given, asks the provider whether it is right, and writes it into the
+    configuration. A running Gateway takes it up by itself. For example:
 
     \b
       clawgw channels add telegram
@@ -87,12 +87,12 @@ def add(
         _check_options(id_, given)
         if use_env and name != "default":
             raise click.UsageError("--use-env is for the account 'default' only.")
+        _may_replace(file, id_, name, given, yes=yes, use_env=use_env)
         values = _values(id_, name, given, file, use_env=use_env)
-        _may_replace(file, id_, name, values, yes=yes)
         text, candidate = _candidate(file, id_, name, values)
         missing = candidate.settings.configured(os.environ)
         if missing:
-            raise Refused(f"{missing}; nothing was written")
+            raise Refused(f"{missing}. Nothing was written.")
         done = work(options, _job(options, file, text, candidate, check=not no_check))
         if options.as_json:
             print_json(
@@ -122,9 +122,10 @@ def remove(
     delete: bool,
     config: str | None,
 ) -> None:
-    """Remove an account of CHANNEL, and its token, from the configuration.
+    """Remove an account of CHANNEL and its token.
 
-    A login (WhatsApp, Signal) is given up before that: clawgw channels logout.
+    They go from the configuration. A login (WhatsApp, Signal) is given up before that, with
+    clawgw channels logout.
     """
     with told(options):
         from clawgw.channels.configure import without_account
@@ -230,15 +231,25 @@ def _from_stdin(field: Field) -> str:
 
 
 def _may_replace(
-    file: ConfigFile, channel: str, account: str, values: Mapping[str, Any], *, yes: bool
+    file: ConfigFile,
+    channel: str,
+    account: str,
+    given: Mapping[str, str | None],
+    *,
+    yes: bool,
+    use_env: bool,
 ) -> None:
+    """Ask before anything that is there is replaced."""
     existing = file.find(channel, account)
-    if existing is None or yes or existing.settings.configured({}) is not None:
+    asks = any(field.secret for field in FIELDS.get(channel, ()))
+    replaces = asks or use_env or any(value is not None for value in given.values())
+    if existing is None or yes or not replaces or existing.settings.configured({}) is not None:
         return
-    question = f"{channel} ({account}) is in {file.shown} already."
+    there = f"{channel} ({account}) is in {file.shown} already."
     if not sys.stdin.isatty():
-        raise click.UsageError(f"{question} Replace its settings with --yes.")
-    click.confirm(f"{question} Replace what you have given now?", abort=True, err=True)
+        raise click.UsageError(f"{there} To replace its settings, say --yes.")
+    what = "token" if asks else "settings"
+    click.confirm(f"{there} Replace its {what}?", abort=True, err=True)
 
 
 def _candidate(
@@ -265,6 +276,8 @@ def _job(options: Globals, file: ConfigFile, text: str, one: Configured, *, chec
     from clawgw.channels.check import Found
 
     async def job(reactor: Any) -> Found:
+        if check and sys.stderr.isatty() and not options.as_json:
+            note(f"Asking {one.provider.label} …")
         found = await _checked(reactor, file, one) if check else Found({})
         file.write(text)
         if options.as_json:
@@ -290,11 +303,11 @@ async def _checked(reactor: Any, file: ConfigFile, one: Configured) -> Found:
     try:
         return await check_account(one, reactor, directory, os.environ)
     except Fatal as problem:
-        raise Refused(f"{problem}; nothing was written") from None
+        raise Refused(f"{problem}. Nothing was written.") from None
     except Fault as problem:
         raise Refused(
-            f"{one.provider.label} could not be asked: {problem}; nothing was written "
-            "(--no-check writes it all the same)"
+            f"{one.provider.label} could not be asked: {problem}. Nothing was written; "
+            "--no-check writes it all the same."
         ) from None
 
 
@@ -320,7 +333,8 @@ def _who(details: Mapping[str, Any]) -> str:
     bot = details.get("bot")
     bot = bot if isinstance(bot, dict) else {}
     team = details.get("team")
-    name = bot.get("username") or bot.get("name") or details.get("number") or ""
+    handle = bot.get("username")
+    name = f"@{handle}" if handle else bot.get("name") or details.get("number") or ""
     place = team.get("name") if isinstance(team, dict) else None
     return f"{name} in {place}" if name and place else str(name)
 

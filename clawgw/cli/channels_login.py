@@ -131,13 +131,16 @@ class _Screen:
         return not new or (bool(offered) and not step.get("connected") and not offered & new.keys())
 
     def _picture(self, text: str) -> None:
-        from clawgw.channels.qr import terminal_text
+        from clawgw.channels.qr import terminal
 
-        picture = terminal_text(text)
-        if self._height and sys.stdout.isatty():
-            print(f"\x1b[{self._height}A\x1b[J", end="")
-        print(picture, flush=True)
+        picture = terminal(text)
         lines = picture.count("\n") + 1
+        if sys.stdout.isatty():
+            if self._height:
+                print(f"\x1b[{self._height}A\x1b[J", end="")
+            # White on black, whatever the terminal's colours are: a phone wants it dark on light.
+            picture = "\n".join(f"\x1b[97;40m{line}\x1b[0m" for line in picture.split("\n"))
+        print(picture, flush=True)
         self._height = lines if lines < shutil.get_terminal_size().lines else 0
 
 

@@ -86,7 +86,10 @@ class ChannelMeta(Open, frozen=True):
 
 
 class AccountSnapshot(Open, frozen=True):
-    """One account, as apps read it. Nothing here is a secret; times in milliseconds."""
+    """One account, as apps read it. Nothing here is a secret; times in milliseconds.
+
+    `canLogin`, `canLoginByCode` (ours): there is a login with a QR code; and with a code to type.
+    """
 
     account_id: Name
     enabled: bool
@@ -99,6 +102,8 @@ class AccountSnapshot(Open, frozen=True):
     allow_from: list[str]
     name: Maybe[str] = UNSET
     linked: Maybe[bool] = UNSET
+    can_login: Maybe[bool] = UNSET
+    can_login_by_code: Maybe[bool] = UNSET
     last_error: Maybe[str] = UNSET
     warning: Maybe[str] = UNSET
     last_connected_at: Maybe[Count] = UNSET

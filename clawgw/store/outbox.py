@@ -74,6 +74,11 @@ def find(connection: Connection, key: str) -> int | None:
     return None if row is None else int(row[0])
 
 
+def retire(connection: Connection, key: str) -> None:
+    """Make a key free that stands for something else from now on."""
+    connection.execute("UPDATE outbox SET key = key || '#' || seq WHERE key = ?", (key,))
+
+
 def waiting(connection: Connection, channel: str, account: str) -> list[tuple[int, str]]:
     """What of an account is not over: number and chat, in the order it was queued."""
     return connection.execute(

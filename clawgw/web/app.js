@@ -7,6 +7,7 @@
 
 import { sessionInAddress, setSessionInAddress, takeToken } from "./address.js";
 import { Approvals } from "./approvals.js";
+import { Channels } from "./channels.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { Credentials } from "./credentials.js";
@@ -68,6 +69,11 @@ class WebChat {
     this.approvals = new Approvals(byId("approvals"),
       (id, decision) => this.ask("exec.approval.resolve", { id, decision }),
       async (nodeId) => (await this.askLeniently("node.describe", { nodeId }))?.displayName);
+    this.channels = new Channels(byId("channels-button"), byId("channels"), {
+      ask: (method, params, timeoutMs) => this.ask(method, params, timeoutMs),
+      announce: (text) => this.transcript.announce(text),
+      onLabels: (labels) => this.sessions.setChannels(labels),
+    });
     /** @type {any[]} */
     this.agents = [];
     this.defaults = { agentId: "main", sessionKey: "agent:main:main" };
@@ -96,10 +102,10 @@ class WebChat {
     this.gateway.start();
   }
 
-  /** @param {string} method @param {object} [params] @returns {Promise<any>} */
-  ask(method, params) {
+  /** @param {string} method @param {object} [params] @param {number} [timeoutMs] */
+  ask(method, params, timeoutMs) {
     if (!this.gateway) return Promise.reject(new Error("The page is not connected yet."));
-    return this.gateway.request(method, params);
+    return this.gateway.request(method, params, timeoutMs);
   }
 
   /** Ask for something the page can do without. @param {string} method @param {object} [params] */
@@ -117,7 +123,7 @@ class WebChat {
   lineChanged(state) {
     if (state.name === "online") this.welcomed(state.hello);
     else if (state.name === "connecting") this.connecting(state.first);
-    else if (state.name === "refused") this.gate.refused(state.verdict);
+    else if (state.name === "refused") this.refused(state.verdict);
     else this.disconnected(state);
   }
 
@@ -131,6 +137,12 @@ class WebChat {
   disconnected({ reason, restarting }) {
     if (!this.conversation) this.gate.unreachable(reason);
     this.showStatus("waiting", restarting ? "Gateway is restarting" : "Reconnecting…");
+  }
+
+  /** @param {import("./credentials.js").Verdict} verdict */
+  refused(verdict) {
+    this.channels.close(); // it would lie in front of the question
+    this.gate.refused(verdict);
   }
 
   /** @param {"token"|"password"} kind @param {string} value */
@@ -156,6 +168,7 @@ class WebChat {
     this.loadAgents();
     this.loadHealth(hello.server?.version);
     this.loadApprovals();
+    this.channels.welcomed();
   }
 
   applyScopes() {
@@ -163,6 +176,7 @@ class WebChat {
     this.composer.setAllowed(may("operator.write"));
     byId("new-session").disabled = !may("operator.write");
     this.menu.setScopes(may);
+    this.channels.setScopes(may);
   }
 
   /** @param {"online"|"waiting"} state @param {string} text */
@@ -181,7 +195,9 @@ class WebChat {
   /** @param {string|undefined} version */
   async loadHealth(version) {
     const health = await this.askLeniently("health");
-    if (health) this.showServer(version, health.ok !== false);
+    if (!health) return;
+    this.showServer(version, health.ok !== false);
+    this.channels.showHealth(health);
   }
 
   async loadApprovals() {
@@ -208,6 +224,15 @@ class WebChat {
         break;
       case "tick":
         this.outbox.flush();
+        break;
+      case "health":
+        this.channels.showHealth(payload);
+        break;
+      case "channel.pair.requested":
+        this.channels.asked(payload);
+        break;
+      case "channel.pair.resolved":
+        this.channels.resolved(payload);
         break;
       case "exec.approval.requested":
         this.approvals.ask(payload);

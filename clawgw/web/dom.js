@@ -45,6 +45,7 @@ function setAttributes(node, attrs) {
 const ICONS = {
   arrowDown: ["M12 5v14", "M6 13l6 6 6-6"],
   arrowUp: ["M12 19V5", "M6 11l6-6 6 6"],
+  channels: ["M4 5h11v8H9l-3 3v-3H4z", "M18 9h2v8h-2v3l-3-3h-4v-1"],
   check: ["M5 13l4 4L19 7"],
   chevron: ["M9 6l6 6-6 6"],
   copy: ["M9 9h10v11H9z", "M5 15V4h10"],

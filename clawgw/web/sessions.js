@@ -8,7 +8,8 @@ const PAGE = 50;
 
 /**
  * @typedef {{key: string, label?: string, derivedTitle?: string, displayName?: string,
- *   lastMessagePreview?: string, updatedAt?: number, status?: string, isMain?: boolean}} Row
+ *   lastMessagePreview?: string, updatedAt?: number, status?: string, isMain?: boolean,
+ *   channel?: string, lastChannel?: string}} Row
  */
 
 /**
@@ -24,6 +25,19 @@ export function sessionTitle(row, key) {
   if (rest === "main") return "Main";
   if (rest.startsWith("web-")) return "New chat";
   return rest;
+}
+
+/**
+ * The channel that a session belongs to. The main session belongs to none: it hears of all.
+ * @param {Row} row
+ * @param {Record<string, string>} labels what channels are called
+ * @returns {string} its name; empty: none that is known
+ */
+export function sessionChannel({ key, isMain, channel, lastChannel }, labels) {
+  if (isMain) return "";
+  const names = [channel, key.split(":")[2], lastChannel];
+  const known = names.find((name) => name && Object.hasOwn(labels, name));
+  return known ? labels[known] : "";
 }
 
 /**
@@ -51,6 +65,8 @@ export class SessionList {
     /** @type {Row[]} */
     this.rows = [];
     this.current = "";
+    /** @type {Record<string, string>} what channels are called */
+    this.channels = {};
     /** @type {Set<string>} sessions where something happened that was not seen */
     this.unseen = new Set();
   }
@@ -76,6 +92,13 @@ export class SessionList {
   setCurrent(key) {
     this.current = key;
     this.unseen.delete(key);
+    this.draw();
+  }
+
+  /** @param {Record<string, string>} labels what channels are called */
+  setChannels(labels) {
+    if (JSON.stringify(labels) === JSON.stringify(this.channels)) return;
+    this.channels = { ...labels };
     this.draw();
   }
 
@@ -111,7 +134,10 @@ export class SessionList {
     const current = row.key === this.current;
     const title = el("span", { class: "session-title", text: sessionTitle(row, row.key) });
     const time = el("span", { class: "session-time", text: shortTime(row.updatedAt) });
+    const channel = sessionChannel(row, this.channels);
+    const where = channel && el("span", { class: "session-channel", text: channel });
     const preview = el("span", { class: "session-preview", text: row.lastMessagePreview ?? "" });
+    if (where) preview.prepend(where);
     const mark = this.unseen.has(row.key) || row.status === "running";
     const button = el("button", {
       class: "session",

@@ -246,7 +246,7 @@ public struct A2uiState: Codable, Equatable, Sendable {
     }
 }
 
-/// One account, as apps read it. Nothing here is a secret; times in milliseconds.
+/// One account, as apps read it. Nothing here is a secret; times in milliseconds. `canLogin`, `canLoginByCode` (ours): there is a login with a QR code; and with a code to type.
 public struct AccountSnapshot: Codable, Equatable, Sendable {
     public let accountId: String
     public let enabled: Bool
@@ -259,6 +259,8 @@ public struct AccountSnapshot: Codable, Equatable, Sendable {
     public let allowFrom: [String]
     public let name: String?
     public let linked: Bool?
+    public let canLogin: Bool?
+    public let canLoginByCode: Bool?
     public let lastError: String?
     public let warning: String?
     public let lastConnectedAt: Int?
@@ -283,6 +285,8 @@ public struct AccountSnapshot: Codable, Equatable, Sendable {
         allowFrom: [String],
         name: String? = nil,
         linked: Bool? = nil,
+        canLogin: Bool? = nil,
+        canLoginByCode: Bool? = nil,
         lastError: String? = nil,
         warning: String? = nil,
         lastConnectedAt: Int? = nil,
@@ -306,6 +310,8 @@ public struct AccountSnapshot: Codable, Equatable, Sendable {
         self.allowFrom = allowFrom
         self.name = name
         self.linked = linked
+        self.canLogin = canLogin
+        self.canLoginByCode = canLoginByCode
         self.lastError = lastError
         self.warning = warning
         self.lastConnectedAt = lastConnectedAt

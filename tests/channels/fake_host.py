@@ -42,8 +42,8 @@ class FakeHost:
         self.broken = False
         self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
 
-    def in_thread(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred[Any]:
-        return deferToThreadPool(self.reactor, self.reactor.getThreadPool(), work, *args, **kwargs)
+    def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        return deferToThreadPool(self.reactor, self.reactor.getThreadPool(), work, *args)
 
     async def received(
         self, messages: Sequence[Inbound], cursor: Mapping[str, str | None] | None = None

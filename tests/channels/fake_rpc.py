@@ -148,6 +148,7 @@ class FakeRpc(Factory):
         self.complaints: list[str] = []
         self.sessions: list[Session] = []
         self.started = 0
+        self.protocols: set[Protocol] = set()
         self._faults: list[Fault] = []
         self._ports: list[Any] = []
         self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
@@ -164,6 +165,9 @@ class FakeRpc(Factory):
         self.cut()
         for port in self._ports:
             await maybeDeferred(port.stopListening)
+        for protocol in list(self.protocols):
+            protocol.transport.abortConnection()  # type: ignore[union-attr]
+        await self.until(lambda: not self.protocols)
 
     def listen_daemon(self) -> str:
         """Listen like a daemon; returns the address `tcp:host:port`."""
@@ -348,9 +352,15 @@ class _Relay(LineOnlyReceiver):
             self.session.input_ended = True
             self.session.input_closed()
 
+    def connectionMade(self) -> None:
+        self.factory.fake.protocols.add(self)  # type: ignore[union-attr]
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        fake: FakeRpc = self.factory.fake  # type: ignore[union-attr]
         if self.session is not None:
-            self.session.fake.remove(self.session)
+            fake.remove(self.session)
+        fake.protocols.discard(self)
+        fake.changed()
 
 
 class _SocketSession(Session):
@@ -376,6 +386,7 @@ class _Daemon(LineOnlyReceiver):
     def connectionMade(self) -> None:
         fake: FakeRpc = self.factory.fake  # type: ignore[union-attr]
         self.session = _SocketSession(fake, self)
+        fake.protocols.add(self)
         fake.add(self.session)
 
     def lineReceived(self, line: bytes) -> None:
@@ -383,7 +394,10 @@ class _Daemon(LineOnlyReceiver):
             self.session.hear(line.decode())
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.session.fake.remove(self.session)
+        fake = self.session.fake
+        fake.remove(self.session)
+        fake.protocols.discard(self)
+        fake.changed()
 
 
 @dataclass

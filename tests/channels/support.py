@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import field
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import Deferred
 
-from clawgw.channels.account import Account, Surroundings
 from clawgw.channels.adapter import Adapter, Capabilities, Host, LoginStep, Provider
 from clawgw.channels.format import Format
-from clawgw.channels.inbox import Inbox
-from clawgw.channels.messages import Chat, Inbound, Media, Part, Press, Sender, Target
+from clawgw.channels.messages import Chat, Inbound, Media, Part, Sender, Target
 from clawgw.channels.settings import AccountSettings
-from tests.support.memory import MemoryDatabase
 
 ALICE = Sender(id="1001", names=("@alice",), name="Alice")
 BOB = Sender(id="1002", names=("@bob",), name="Bob")
@@ -133,32 +130,6 @@ class ToyAdapter(Adapter[ToyAccount]):
 TOY = Provider(
     id="toy", label="Toy", detail="Toy bot", image="gift", settings=ToySettings, make=ToyAdapter
 )
-
-
-class Desk:
-    """What an account is given, without a disk."""
-
-    def __init__(self, clock: Any, database: MemoryDatabase, inbox: Inbox) -> None:
-        self.pressed: list[Press] = []
-        self.changes = 0
-        self.around = Surroundings(
-            clock,
-            database,
-            inbox,
-            Path("/nonexistent"),
-            lambda function, *args: execute(lambda: None),
-            {},
-            self._press,
-            self._changed,
-            lambda: int(clock.seconds() * 1000),
-        )
-
-    async def _press(self, account: Account, press: Press) -> str:
-        self.pressed.append(press)
-        return "noted"
-
-    def _changed(self) -> None:
-        self.changes += 1
 
 
 def direct(number: int, text: str = "hello", sender: Sender = ALICE, **more: Any) -> Inbound:

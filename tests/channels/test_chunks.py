@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from html.parser import HTMLParser
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -55,6 +55,15 @@ class Places(SynchronousTestCase):
 
     def test_what_fits_is_one_message(self) -> None:
         self.assertEqual(texts("a\n\nb", Format.PLAIN), ["a\n\nb"])
+
+    def test_a_limit_is_used_to_the_last_unit(self) -> None:
+        source = "\n".join(["- 12345", "b 12345", "> 12345", "", "`12345`"] * 20)
+        for fmt in Format:
+            (whole,) = chunks(source, fmt, 10_000)
+            shown = Allowed(whole.text).text if fmt is Format.TELEGRAM else whole.text
+            limit = max(units(shown), units(whole.plain))
+            self.assertEqual(len(chunks(source, fmt, limit)), 1, fmt)
+            self.assertEqual(len(chunks(source, fmt, limit - 1)), 2, fmt)
 
     def test_nothing_is_no_message(self) -> None:
         for source in ("", " \n ", "[a]: http://x.org", "```\n```", "#"):
@@ -190,12 +199,13 @@ MARKDOWN = st.lists(
     max_size=60,
 ).map("".join)
 
-LIMIT = st.sampled_from([MIN_LIMIT, 150, 333, 2000])
+LIMIT = st.sampled_from([*range(MIN_LIMIT, 150), 333, 2000])
 
 
 class Properties(SynchronousTestCase):
     """What holds for whatever a model writes."""
 
+    @example("*https://x.org/" + "a" * 119 + "||00*", 140, Format.DISCORD)
     @given(MARKDOWN, LIMIT, st.sampled_from(Format))
     @settings(max_examples=200, deadline=None)
     def test_no_message_is_too_long_or_empty(self, source: str, limit: int, fmt: Format) -> None:

@@ -53,7 +53,10 @@ class SignalStorm(Storm):
 
 
 class IMessageSurface(Surface):
-    """What was sent is found among the rows of Messages."""
+    """What was sent is found among the rows of Messages.
+
+    What is in the database before anybody has watched it is not new, so people begin to write then.
+    """
 
     channel = "imessage"
     recognises = True
@@ -62,13 +65,24 @@ class IMessageSurface(Surface):
         self.fake = FakeMessages(reactor)
         await self.fake.start()
         self.chats = [self.fake.direct(f"+1555222000{n}") for n in range(PEOPLE)]
+        self.early: list[tuple[int, str]] | None = []
+        watched = self.fake.until(lambda: bool(self.fake.called("watch.subscribe")))
+        watched.addCallback(lambda _: self._begin())
         return {"command": self.fake.command}
+
+    def _begin(self) -> None:
+        early, self.early = self.early or [], None
+        for person, text in early:
+            self.say(person, text)
 
     async def stop(self) -> None:
         await self.fake.stop()
 
     def say(self, person: int, text: str) -> None:
-        self.fake.write(self.chats[person], text)
+        if self.early is None:
+            self.fake.write(self.chats[person], text)
+        else:
+            self.early.append((person, text))
 
     def address(self, person: int) -> str:
         return f"chat_id:{self.chats[person].id}"

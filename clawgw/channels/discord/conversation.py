@@ -88,6 +88,7 @@ class Conversation:
         self._deadline: IDelayedCall | None = None
         self._acknowledged = True
         self._begun = False
+        self._paused = False
 
     async def run(self, url: str) -> Ending:
         """Connect, and talk until it ends.
@@ -116,12 +117,15 @@ class Conversation:
             self._ended.errback(failure)
 
     def pause(self) -> None:
-        """Read no more for now."""
+        """Read no more for now; acknowledgements cannot be read then either."""
+        self._paused = True
         if self._socket is not None:
             self._socket.pause()
 
     def resume(self) -> None:
         """Read on."""
+        self._paused = False
+        self._acknowledged = True
         if self._socket is not None:
             self._socket.resume()
 
@@ -190,7 +194,7 @@ class Conversation:
     # Signs of life
 
     def _beat(self, seconds: float) -> None:
-        if not self._acknowledged:
+        if not self._acknowledged and not self._paused:
             self._end(Meaning("Discord no longer acknowledged our heartbeats", "resume"))
             return
         self._acknowledged = False

@@ -115,6 +115,8 @@ class Events:
             return None if changed else await self._unreadable(data)
         if message.author.id == self._me:
             return None
+        if message.guild_id is None and message.channel_type == DM:
+            self._places.learn(Channel(message.channel_id, DM))
         place = await self._place(message.channel_id, message.guild_id)
         if place is None:
             return None
@@ -186,6 +188,7 @@ class Events:
         else:
             async for inbound in self._missed_directly():
                 yield inbound
+        await self.feed.flush()  # what was missed, before the session is said to have begun
         session = Session(ready.session_id, ready.resume_gateway_url, frame.s or 0)
         await self._host.remember({"session": msgspec.json.encode(session).decode()})
         self.feed.began(session)

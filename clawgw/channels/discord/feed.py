@@ -90,6 +90,19 @@ class Feed:
         """Store a value of the cursor with what comes next."""
         self._cursor[name] = value
 
+    async def flush(self) -> None:
+        """Hand over what was gathered, and how far that is; returns when it is stored."""
+        session = self._session
+        moved = session is not None and session.seq - self._stored_seq >= SPARSE
+        if not self._batch and not self._cursor and not moved:
+            return
+        batch, self._batch = self._batch, []
+        cursor, self._cursor = {**self._cursor, **_marks(batch)}, {}
+        if session is not None:
+            cursor["session"] = msgspec.json.encode(session).decode()
+            self._stored_seq = session.seq
+        await self._host.received(batch, cursor)
+
     async def drain(self) -> None:
         """Wait until all that came is stored."""
         if self._work is not None:
@@ -111,7 +124,7 @@ class Feed:
                 if frame.s is not None and self._session is not None:
                     self._session = replace(self._session, seq=frame.s)
                 if not self._queue or len(self._batch) >= BATCH:
-                    await self._store()
+                    await self.flush()
                 if self._paused and len(self._queue) <= EMPTY:
                     self._paused = False
                     self._resume()
@@ -123,24 +136,11 @@ class Feed:
             async for inbound in self._read(frame):
                 self._batch.append(inbound)
                 if len(self._batch) >= BATCH:
-                    await self._store()
+                    await self.flush()
         except _MENDS_ITSELF:
             raise
         except Exception:  # noqa: BLE001 - one event must not stop all that follow
             self.log.failure("an event ({event}) could not be read; skipped", event=frame.t)
-
-    async def _store(self) -> None:
-        """Hand over what was gathered, and how far that is."""
-        session = self._session
-        moved = session is not None and session.seq - self._stored_seq >= SPARSE
-        if not self._batch and not self._cursor and not moved:
-            return
-        batch, self._batch = self._batch, []
-        cursor, self._cursor = {**self._cursor, **_marks(batch)}, {}
-        if session is not None:
-            cursor["session"] = msgspec.json.encode(session).decode()
-            self._stored_seq = session.seq
-        await self._host.received(batch, cursor)
 
     def _trouble(self, failure: Failure) -> None:
         if self._broken and failure.check(CancelledError):

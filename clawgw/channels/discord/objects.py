@@ -108,6 +108,7 @@ class Message(msgspec.Struct, frozen=True):
     flags: int = 0
     webhook_id: str | None = None
     guild_id: str | None = None
+    channel_type: int | None = None
     member: Member | None = None
     mentions: tuple[User, ...] = ()
     mention_roles: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clawgw.channels.format import Format
-from clawgw.channels.formats.dialect import Dialect, Piece, Rendered
+from clawgw.channels.formats.dialect import Dialect
 from clawgw.channels.formats.discord import Discord
 from clawgw.channels.formats.plain import Plain
 from clawgw.channels.formats.signal import Signal
@@ -11,7 +11,7 @@ from clawgw.channels.formats.slack import Slack
 from clawgw.channels.formats.telegram import Telegram
 from clawgw.channels.formats.whatsapp import WhatsApp
 
-__all__ = ["Dialect", "Format", "Piece", "Rendered", "dialect_of"]
+__all__ = ["Dialect", "Format", "dialect_of"]
 
 
 def dialect_of(fmt: Format) -> Dialect:

@@ -34,6 +34,7 @@ class Discord(Dialect):
     escapes: ClassVar[Escapes] = _ESCAPES
     code_escapes: ClassVar[Escapes] = {ord("`"): f"`{_ZERO_WIDTH_SPACE}"}
     schemes = ("http:", "https:")
+    at_line_start = 1
 
     def escape(self, text: str) -> str:
         return _TO_ALL.sub(f"@{_ZERO_WIDTH_SPACE}", super().escape(text))

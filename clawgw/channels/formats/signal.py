@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from clawgw.channels.formats.dialect import Around, Dialect, Mark, Writer
+from clawgw.channels.formats.dialect import Around, Dialect, Mark, Output
 from clawgw.channels.markdown import Link, Style
 
 __all__ = ["Signal"]
@@ -31,16 +31,16 @@ class Signal(Dialect):
     def allows_code(self, text: str) -> bool:
         return True
 
-    def open(self, writer: Writer, mark: Mark) -> None:
-        writer.begun.append(writer.position)
+    def open(self, output: Output, mark: Mark) -> None:
+        output.begun.append(output.position)
 
-    def close(self, writer: Writer, mark: Mark) -> None:
-        begin = writer.begun.pop()
+    def close(self, output: Output, mark: Mark) -> None:
+        begin = output.begun.pop()
         if isinstance(mark, Link):
-            super().close(writer, mark)
+            super().close(output, mark)
         else:
-            writer.styles.append((begin, writer.position - begin, _NAMES[mark]))
+            output.styles.append((begin, output.position - begin, _NAMES[mark]))
 
-    def code_written(self, writer: Writer, begin: int) -> None:
-        if writer.position > begin:
-            writer.styles.append((begin, writer.position - begin, "MONOSPACE"))
+    def code_written(self, output: Output, begin: int) -> None:
+        if output.position > begin:
+            output.styles.append((begin, output.position - begin, "MONOSPACE"))

@@ -5,14 +5,16 @@ The limit is on the text that is left when the tags are taken out.
 
 from __future__ import annotations
 
-from html import escape
+import re
+from html import escape, unescape
 from typing import ClassVar
 
-from clawgw.channels.formats.dialect import Around, Dialect, Escapes, Mark
+from clawgw.channels.formats.dialect import Around, Dialect, Escapes, Mark, units
 from clawgw.channels.markdown import Link, Span, Style
 
 __all__ = ["Telegram"]
 
+_TAG = re.compile(r"<[^>]*>")
 _ESCAPES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 
 
@@ -47,6 +49,9 @@ class Telegram(Dialect):
         marks = super().marks(span)
         # Code cannot be anything else at the same time.
         return [Style.CODE] if Style.CODE in marks else marks
+
+    def length(self, text: str) -> int:
+        return units(unescape(_TAG.sub("", text)))
 
     def allows_code(self, text: str) -> bool:
         return True

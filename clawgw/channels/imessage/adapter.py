@@ -32,6 +32,7 @@ from clawgw.channels.child import RpcLink, open_link
 from clawgw.channels.format import Format
 from clawgw.channels.imessage import targets
 from clawgw.channels.imessage.files import Files
+from clawgw.channels.imessage.notes import Notes
 from clawgw.channels.imessage.rows import Row, inbound, row_of
 from clawgw.channels.imessage.settings import IMessageAccount
 from clawgw.channels.intake import Intake
@@ -68,6 +69,7 @@ class IMessageAdapter(Adapter[IMessageAccount]):
         self._newest = 0
         self._ours: OrderedDict[str, None] = OrderedDict()
         self._sending: set[str] = set()
+        self._notes = Notes()
         self._broken: Deferred[str] = Deferred()
 
     # Receiving
@@ -76,13 +78,7 @@ class IMessageAdapter(Adapter[IMessageAccount]):
         """See `Adapter.run`."""
         self._intake = Intake(self.host.received, lambda on: _hold(link, on))
         self._broken = Deferred()
-        try:
-            link = await open_link(
-                self.host.reactor, self.settings.words, name=self._name, env=self.host.environ,
-                on_request=_nothing, on_notification=self._heard, connect_timeout=CONNECT_SECONDS,
-            )  # fmt: skip
-        except ProcessGone as problem:
-            raise Fatal(f"{problem}: install imsg, or set channels.imessage.cliPath") from None
+        link = await self._open()
         try:
             await self._serve(link)
         except ProcessGone as problem:
@@ -91,6 +87,20 @@ class IMessageAdapter(Adapter[IMessageAccount]):
             self._link = None
             self._sending.clear()
             await link.stop()
+
+    async def _open(self) -> RpcLink:
+        """Start imsg.
+
+        Raises:
+            Fatal: it cannot be started.
+        """
+        try:
+            return await open_link(
+                self.host.reactor, self.settings.words, name=self._name, env=self.host.environ,
+                on_request=_nothing, on_notification=self._heard, connect_timeout=CONNECT_SECONDS,
+            )  # fmt: skip
+        except ProcessGone as problem:
+            raise Fatal(f"{problem}: install imsg, or set channels.imessage.cliPath") from None
 
     async def _serve(self, link: RpcLink) -> None:
         """Watch, and store what is seen, until the child has ended or can watch no more."""
@@ -119,20 +129,30 @@ class IMessageAdapter(Adapter[IMessageAccount]):
             self._broken.callback(reason)
         self._intake.finish()
 
-    async def _where_to_begin(self, link: RpcLink) -> int:
-        """The row after which to go on; the newest one, the first time.
+    async def _chats(self, link: RpcLink) -> Any:
+        """The first answer of an imsg that has just been started: the newest chat.
 
         Raises:
             Fatal: `imsg` may not read the database.
         """
         seconds = self.settings.startup_timeout_ms / 1000
         try:
-            answer = await link.request("chats.list", {"limit": 1}, timeout=seconds)
+            return await link.request("chats.list", {"limit": 1}, timeout=seconds)
         except RpcTimeout:
             raise Fault(f"imsg did not start within {seconds:g} s") from None
         except RpcError as problem:
             raise _cannot_start(problem) from None
-        stored = (await self.host.cursor()).get("rowid")
+
+    async def _where_to_begin(self, link: RpcLink) -> int:
+        """The row after which to go on; the newest one, the first time.
+
+        Raises:
+            Fatal: `imsg` may not read the database.
+        """
+        answer = await self._chats(link)
+        cursor = await self.host.cursor()
+        self._notes = Notes(cursor.get("sends"))
+        stored = cursor.get("rowid")
         if stored is not None:
             return int(stored)
         chats = _list(answer, "chats")
@@ -211,18 +231,23 @@ class IMessageAdapter(Adapter[IMessageAccount]):
         except RpcError as problem:
             failure = _failure(problem)
             if isinstance(failure, SendRefused):
-                await self.host.remember({_note_of(key): None})
+                self._notes.forget(key)
             raise failure from None
         except ProcessGone as problem:
             raise SendUnknown(f"imsg ended while it was sending: {problem}") from None
         except TimeoutError:
             raise SendUnknown("imsg did not answer in time") from None
-        await self.host.remember({_note_of(key): None})
         guid = answer.get("guid") if isinstance(answer, dict) else None
-        if not isinstance(guid, str) or not guid:
-            return f"sent:{key}"  # imsg does not always see the row in time
-        self._remember_ours(guid)
+        if isinstance(guid, str) and guid:
+            self._remember_ours(guid)
+        else:
+            guid = f"sent:{key}"  # imsg does not always see the row in time
+        self._notes.complete(key, guid)
+        await self._keep_notes()
         return guid
+
+    async def _keep_notes(self) -> None:
+        await self.host.remember({"sends": self._notes.text})
 
     async def _note(self, link: RpcLink, chat: str, key: str) -> None:
         """Write down what the newest row of a chat is, and when that was.
@@ -235,29 +260,28 @@ class IMessageAdapter(Adapter[IMessageAccount]):
             newest = 0 if number is None else await self._newest_row(link, number)
         except (RpcError, RpcTimeout, ProcessGone) as problem:
             raise SendLater(f"imsg: {_said(problem)}") from None
-        now = int(self.host.reactor.seconds())
-        await self.host.remember({_note_of(key): f"{newest}:{now}"})
+        self._notes.begin(key, newest, int(self.host.reactor.seconds()))
+        await self._keep_notes()
 
     async def find(self, target: Target, part: Part) -> str | None:
         """See `Adapter.find`."""
         link = self._link
         if link is None:
             raise SendLater("imsg is not running")
-        noted = (await self.host.cursor()).get(_note_of(part.key))
-        if noted is None:
-            return None  # it was not even begun
-        after, _, at = noted.partition(":")
-        wait = int(at) + SETTLE_SECONDS - self.host.reactor.seconds()
+        note = self._notes.get(part.key)
+        if note is None or note.guid is not None:
+            return None if note is None else note.guid  # not even begun, or done
+        wait = note.at + SETTLE_SECONDS - self.host.reactor.seconds()
         if part.key in self._sending or wait > 0:
             raise SendLater("it may still be under way", max(wait, 1.0))
         try:
-            row = await self._look(link, target.chat, part, int(after))
+            row = await self._look(link, target.chat, part, note.after)
         except (RpcError, RpcTimeout, ProcessGone) as problem:
             raise SendLater(f"imsg: {_said(problem)}") from None
         if row is None:
             return None
         self._remember_ours(row.guid)
-        await self.host.remember({_note_of(part.key): None})
+        self._notes.complete(part.key, row.key)
         return row.key
 
     async def _look(self, link: RpcLink, chat: str, part: Part, after: int) -> Row | None:
@@ -310,6 +334,17 @@ class IMessageAdapter(Adapter[IMessageAccount]):
             raise Fault(f"imsg: {_said(problem)}") from None
         return {"chats": len(_list(answer, "chats")), "rowid": self._newest}
 
+    async def check(self) -> dict[str, Any]:
+        """See `Adapter.check`: whether imsg is there and may read what Messages has."""
+        link = await self._open()
+        try:
+            answer = await self._chats(link)
+        except ProcessGone as problem:
+            raise Fault(f"imsg: {problem}") from None
+        finally:
+            await link.stop()
+        return {"chats": len(_list(answer, "chats"))}
+
 
 def _nothing(method: str, params: dict[str, Any]) -> None:
     """imsg asks nothing."""
@@ -318,10 +353,6 @@ def _nothing(method: str, params: dict[str, Any]) -> None:
 
 def _hold(link: RpcLink, on: bool) -> None:
     (link.pause if on else link.resume)()
-
-
-def _note_of(key: str) -> str:
-    return f"before:{key}"
 
 
 def _list(answer: Any, field: str) -> list[dict[str, Any]]:

@@ -17,8 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred, DeferredLock, TimeoutError
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred
 
 from clawgw.channels.adapter import (
     Adapter,
@@ -26,32 +25,28 @@ from clawgw.channels.adapter import (
     Fatal,
     Fault,
     Host,
-    LoggedOut,
     LoginProblem,
     LoginStep,
-    SendError,
     SendLater,
-    SendUnknown,
     Unsupported,
 )
-from clawgw.channels.child import Address, RpcLink, open_link, parse_address
+from clawgw.channels.child import RpcLink
 from clawgw.channels.format import Format
 from clawgw.channels.intake import Intake
 from clawgw.channels.messages import Inbound, Media, Part, Target
 from clawgw.channels.settings import entries
 from clawgw.channels.signal import sending
-from clawgw.channels.signal.answers import Answers, timestamp_in
+from clawgw.channels.signal.accounts import NOT_INSTALLED, Accounts, nothing_to_ask, own_uuid
+from clawgw.channels.signal.answers import Answers
 from clawgw.channels.signal.envelope import Own, Wanted, inbound
 from clawgw.channels.signal.files import Files
 from clawgw.channels.signal.login import Login
+from clawgw.channels.signal.outgoing import BUSY_SECONDS, Outgoing
 from clawgw.channels.signal.settings import SignalAccount
 from clawgw.channels.signal.spool import Spool, SpooledProcess
-from clawgw.jsonrpc import METHOD_NOT_FOUND, ProcessGone, RpcError, RpcTimeout
+from clawgw.jsonrpc import ProcessGone, RpcError, RpcTimeout
 
 ASK_SECONDS = 30.0
-SEND_SECONDS = 120.0
-BUSY_SECONDS = 5.0
-CONNECT_SECONDS = 10.0
 SPOOL_LIMIT = 64 * 1024 * 1024
 REMEMBERED_TEXTS = 500
 QUOTED_LENGTH = 200
@@ -70,9 +65,6 @@ _CHILD = Capabilities(
 )
 _DAEMON = replace(_CHILD, finds=False)
 
-_NOT_LINKED = "run `clawgw channels login signal` and scan the code"
-_NOT_INSTALLED = "install signal-cli, or set channels.signal.cliPath"
-
 
 class SignalAdapter(Adapter[SignalAccount]):
     """One account at Signal."""
@@ -87,7 +79,9 @@ class SignalAdapter(Adapter[SignalAccount]):
         self._name = f"signal ({account})"
         self._spool = Spool(host.reactor, host.directory / "spool", host.in_thread)
         self._files = Files(settings.words, host.environ, host.in_thread)
+        self._accounts = Accounts(settings, host, self._name)
         self._answers = Answers()
+        self._outgoing = Outgoing(host, self._answers, self._renew)
         self._link: RpcLink | None = None
         self._common: dict[str, Any] = {}
         self._own = Own(settings.account or "")
@@ -98,7 +92,6 @@ class SignalAdapter(Adapter[SignalAccount]):
             reaction_senders=entries(settings.reaction_allowlist),
         )
         self._texts: OrderedDict[str, str] = OrderedDict()
-        self._uploads = DeferredLock()
         self._login: Login | None = None
         self._child: SpooledProcess | None = None
         self._intake = Intake(host.received, lambda _: None)
@@ -113,10 +106,10 @@ class SignalAdapter(Adapter[SignalAccount]):
         if self.settings.socket is None:
             await self._run_child()
         else:
-            await self._run_daemon(self._address(self.settings.socket))
+            await self._run_daemon()
 
     async def _run_child(self) -> None:
-        number = await self._number()
+        number = await self._accounts.ours()
         cursor = await self.host.cursor()
         self._own = Own(number, cursor.get("uuid"))
         self._answers.recall(cursor.get("answers"), cursor.get("lost"))
@@ -126,7 +119,7 @@ class SignalAdapter(Adapter[SignalAccount]):
             try:
                 await self._serve(child)
             except ProcessGone as problem:
-                raise await self._why_not(number, str(problem)) from None
+                raise await self._accounts.why_not(number, str(problem)) from None
         finally:
             self._link = self._child = None
             await child.stop()
@@ -137,7 +130,7 @@ class SignalAdapter(Adapter[SignalAccount]):
         path, descriptor = await self._spool.new()
         child = SpooledProcess(
             self.host.reactor, self._name, self.host.in_thread, path, descriptor,
-            on_request=_nothing, on_notification=self._heard,
+            on_request=nothing_to_ask, on_notification=self._heard,
         )  # fmt: skip
         words = [*self.settings.words, "-a", number, "jsonRpc"]
         if self.settings.ignore_attachments:
@@ -150,16 +143,16 @@ class SignalAdapter(Adapter[SignalAccount]):
         except ProcessGone as problem:
             child.close()
             await self._spool.remove(path)
-            raise Fatal(f"{problem}: {_NOT_INSTALLED}") from None
+            raise Fatal(f"{problem}: {NOT_INSTALLED}") from None
         self._child = child
         self._position = lambda: {"spool": f"{path.name}:{child.position}"}
         return child
 
-    async def _run_daemon(self, address: Address) -> None:
+    async def _run_daemon(self) -> None:
         self._intake = Intake(self.host.received, lambda on: _hold(link, on))
         self._position = lambda: None
         try:
-            link = await self._open(address, self._heard)
+            link = await self._accounts.open_daemon(self._heard)
         except ProcessGone as problem:
             raise Fault(str(problem)) from None
         try:
@@ -188,7 +181,7 @@ class SignalAdapter(Adapter[SignalAccount]):
             groups = await link.request("listGroups", self._common, timeout=ASK_SECONDS)
         except (RpcError, RpcTimeout):
             groups = None
-        uuid = _own_uuid(groups, self._own.number)
+        uuid = own_uuid(groups, self._own.number)
         if uuid is not None and uuid != self._own.uuid:
             self._own = Own(self._own.number, uuid)
             await self.host.remember({"uuid": uuid})
@@ -213,7 +206,8 @@ class SignalAdapter(Adapter[SignalAccount]):
         storing = Deferred.fromCoroutine(self._intake.run())
         try:
             if self.settings.socket is not None:
-                await self._choose_account(link)
+                number, self._common = await self._accounts.of_daemon(link)
+                self._own = Own(number)
             await self._greet(link)
             await storing
         finally:
@@ -283,63 +277,12 @@ class SignalAdapter(Adapter[SignalAccount]):
         """See `Adapter.send`."""
         quoted = self._texts.get(part.reply_to or "", "")
         params = {**sending.params_of(target.chat, part, quoted), **self._common}
-        if part.media is None:
-            return await self._send(part.key, params)
-        await self._uploads.acquire()  # a file is in memory while it is sent: one at a time
-        try:
-            params["attachment"] = [await self.host.in_thread(sending.data_uri, part.media)]
-            return await self._send(part.key, params)
-        finally:
-            self._uploads.release()
-
-    async def _send(self, key: str, params: dict[str, Any]) -> str:
-        link = self._link
-        if link is None or not link.running:
-            raise SendLater("signal-cli is not running")
-        if self._answers.is_under_way(key):
-            raise SendLater("it is still being sent", BUSY_SECONDS)
-        self._answers.asked(key)
-        waiting: Deferred[Any] = Deferred()
-
-        def settled(result: Any) -> None:
-            if not isinstance(result, Failure):
-                self._answers.answered(key, timestamp_in(result))
-            elif result.check(RpcError):
-                self._answers.answered(key, None)
-            self._renew()
-            if not waiting.called:
-                waiting.callback(result)
-
-        link.request("send", params, key=key).addBoth(settled)
-        waiting.addTimeout(SEND_SECONDS, self.host.reactor)
-        try:
-            return sending.sent_id(self._own.number, await waiting)
-        except RpcError as problem:
-            raise self._failure(problem) from None
-        except ProcessGone as problem:
-            raise SendUnknown(f"signal-cli ended while it was sending: {problem}") from None
-        except TimeoutError:
-            raise SendUnknown("signal-cli did not answer in time") from None
-
-    def _failure(self, problem: RpcError) -> SendError:
-        challenge = sending.challenge_in(problem)
-        if challenge is not None:
-            self.host.warn(
-                "Signal wants to be shown that a person is behind this account. Get a captcha at "
-                "https://signalcaptchas.org/challenge/generate.html and run: signal-cli "
-                f"submitRateLimitChallenge --challenge {challenge} --captcha CAPTCHA"
-            )
-        return sending.failure_of(problem)
+        timestamp = await self._outgoing.send(self._link, part.key, params, part.media)
+        return f"{self._own.number}:{timestamp}"
 
     async def find(self, target: Target, part: Part) -> str | None:
         """See `Adapter.find`."""
-        if self._link is None:
-            raise SendLater("signal-cli is not running")
-        if self._answers.is_under_way(part.key):
-            raise SendLater("it is still being sent", BUSY_SECONDS)
-        if self._answers.is_lost(part.key):
-            raise Unsupported("signal-cli was killed while it was sending this")
-        timestamp = self._answers.timestamp_of(part.key)
+        timestamp = self._outgoing.find(self._link, part.key)
         return None if timestamp is None else f"{self._own.number}:{timestamp}"
 
     def address(self, text: str) -> tuple[str, str | None]:
@@ -401,17 +344,7 @@ class SignalAdapter(Adapter[SignalAccount]):
 
     async def check(self) -> dict[str, Any]:
         """See `Adapter.check`: whether signal-cli is there and has the account."""
-        try:
-            link = await self._open_for_all()
-        except ProcessGone as problem:
-            raise Fatal(f"{problem}: {_NOT_INSTALLED}") from None
-        try:
-            await self._choose_account(link)
-        except (ProcessGone, RpcTimeout, RpcError) as problem:
-            raise Fault(f"signal-cli: {problem}") from None
-        finally:
-            await link.stop()
-        return {"number": self._own.number}
+        return {"number": await self._accounts.check()}
 
     async def login_start(self, *, force: bool, phone: str | None = None) -> LoginStep:
         """See `Adapter.login_start`."""
@@ -423,7 +356,7 @@ class SignalAdapter(Adapter[SignalAccount]):
             return LoginStep(message=f"{self._own.number} is linked.", connected=True)
         if self._login is not None:
             self._login.stop()
-        self._login = Login(self.host.reactor, self._open_for_all, self._linked)
+        self._login = Login(self.host.reactor, self._accounts.open_for_all, self._linked)
         return await self._login.start()
 
     async def login_wait(self, seconds: float, shown_qr: str | None = None) -> LoginStep:
@@ -443,7 +376,7 @@ class SignalAdapter(Adapter[SignalAccount]):
         if self._link is not None:
             link, self._link = self._link, None
             await link.stop()
-        await self._once("deleteLocalAccountData", {"account": number, "ignoreRegistered": True})
+        await self._accounts.remove(number)
         await self.host.remember({"linked": None})
         return True
 
@@ -454,128 +387,11 @@ class SignalAdapter(Adapter[SignalAccount]):
                 f"{number} was linked, but channels.signal.account is {self.settings.account}"
             )
 
-    async def _number(self) -> str:
-        """Which account this is.
-
-        Raises:
-            LoggedOut: there is none.
-        """
-        number = self.settings.account or (await self.host.cursor()).get("linked")
-        if number is not None:
-            return number
-        numbers = await self._numbers()
-        if not numbers:
-            raise LoggedOut(f"no account is linked: {_NOT_LINKED}")
-        if len(numbers) > 1:
-            raise Fatal("signal-cli has several accounts: set channels.signal.account to one")
-        return numbers[0]
-
-    async def _why_not(self, number: str, reason: str) -> Fault:
-        """Why a child ended before it was up."""
-        if number not in await self._numbers():
-            return LoggedOut(f"{number} is not linked: {_NOT_LINKED}")
-        return Fault(f"signal-cli: {reason}")
-
-    async def _choose_account(self, link: RpcLink) -> None:
-        """Find out whether a daemon is for one account or for all, and name ours.
-
-        Raises:
-            Fault, ProcessGone, RpcTimeout
-        """
-        self._common = {}
-        try:
-            listed = _numbers(await link.request("listAccounts", {}, timeout=ASK_SECONDS))
-        except RpcError as problem:
-            if problem.code != METHOD_NOT_FOUND:
-                raise
-            if self.settings.account is None:
-                raise Fatal(
-                    "the daemon does not tell its number: set channels.signal.account"
-                ) from None
-            return
-        number = self.settings.account or (listed[0] if len(listed) == 1 else None)
-        if number is None and listed:
-            raise Fatal("the daemon has several accounts: set channels.signal.account to one")
-        if number is None or number not in listed:
-            raise LoggedOut(f"{number or 'no account'} is not linked: {_NOT_LINKED}")
-        self._own = Own(number)
-        self._common = {"account": number}
-
-    async def _numbers(self) -> list[str]:
-        return _numbers(await self._once("listAccounts", {}))
-
-    async def _once(self, method: str, params: dict[str, Any]) -> Any:
-        """Ask a signal-cli that is started for this, for no account in particular.
-
-        Raises:
-            Fault
-        """
-        try:
-            link = await self._open_for_all()
-        except ProcessGone as problem:
-            raise Fatal(f"{problem}: {_NOT_INSTALLED}") from None
-        seconds = self.settings.startup_timeout_ms / 1000
-        try:
-            return await link.request(method, params, timeout=seconds)
-        except (ProcessGone, RpcTimeout, RpcError) as problem:
-            raise Fault(f"signal-cli: {problem}") from None
-        finally:
-            await link.stop()
-
-    async def _open_for_all(self) -> RpcLink:
-        """A signal-cli that receives nothing.
-
-        Raises:
-            ProcessGone
-        """
-        if self.settings.socket is not None:
-            return await self._open(self._address(self.settings.socket), _ignore)
-        words = [*self.settings.words, "jsonRpc", "--receive-mode", "manual"]
-        return await self._open(words, _ignore)
-
-    async def _open(self, where: Any, heard: Any) -> RpcLink:
-        return await open_link(
-            self.host.reactor, where, name=self._name, env=self.host.environ,
-            on_request=_nothing, on_notification=heard, connect_timeout=CONNECT_SECONDS,
-        )  # fmt: skip
-
-    def _address(self, text: str) -> Address:
-        try:
-            return parse_address(text)
-        except ValueError as problem:
-            raise Fatal(f"channels.signal.socket: {problem}") from None
-
-
-def _nothing(method: str, params: dict[str, Any]) -> None:
-    """signal-cli asks nothing."""
-    raise RpcError(METHOD_NOT_FOUND, "nothing can be asked here")
-
-
-def _ignore(method: str, params: dict[str, Any]) -> None:
-    """What is not for us."""
-
 
 def _hold(link: RpcLink, on: bool) -> None:
     (link.pause if on else link.resume)()
 
 
-def _numbers(accounts: Any) -> list[str]:
-    listed = accounts if isinstance(accounts, list) else []
-    found = [one.get("number") for one in listed if isinstance(one, dict)]
-    return [number for number in found if isinstance(number, str)]
-
-
 def _version(answer: Any) -> str:
     version = answer.get("version") if isinstance(answer, dict) else None
     return str(version or "unknown")[:40]
-
-
-def _own_uuid(groups: Any, number: str) -> str | None:
-    """Our UUID, where we are among the members of a group."""
-    for group in groups if isinstance(groups, list) else ():
-        members = group.get("members") if isinstance(group, dict) else None
-        for member in members if isinstance(members, list) else ():
-            if isinstance(member, dict) and member.get("number") == number:
-                uuid = member.get("uuid")
-                return uuid if isinstance(uuid, str) else None
-    return None

@@ -110,18 +110,6 @@ def data_uri(media: OutMedia) -> str:
     return f"data:{media.mime_type};filename={quote(media.name, safe='')};base64,{encoded}"
 
 
-def sent_id(own_number: str, result: Any) -> str:
-    """The id of the message that was sent.
-
-    Raises:
-        SendUnknown: the answer does not say.
-    """
-    timestamp = result.get("timestamp") if isinstance(result, dict) else None
-    if not isinstance(timestamp, int) or isinstance(timestamp, bool):
-        raise SendUnknown("signal-cli answered without a timestamp")
-    return f"{own_number}:{timestamp}"
-
-
 def failure_of(problem: RpcError) -> SendError:
     """What an error answer to `send` means."""
     results = _results(problem.data)

@@ -87,7 +87,7 @@ class Spool:
 
     async def remove(self, path: Path) -> None:
         """All of a file has been stored."""
-        await self._in_thread(path.unlink, missing_ok=True)
+        await self._in_thread(path.unlink, True)
 
     async def new(self) -> tuple[Path, int]:
         """A file for another child: its name, and an open and locked descriptor to write to."""

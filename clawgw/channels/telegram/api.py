@@ -34,10 +34,7 @@ from clawgw.channels.http import (
 _TOKEN = re.compile(r"[0-9A-Za-z_:.\-]{3,120}")
 _ResultT = TypeVar("_ResultT")
 
-REFUSED = (
-    "Telegram does not accept the bot token; take it from @BotFather and set botToken, then it is "
-    "tried again"
-)
+REFUSED = "Telegram does not accept the bot token; take it from @BotFather and set botToken"
 TOO_LARGE = "the file is larger than Telegram takes from bots (50 MB)"
 ANOTHER_POLLER = (
     "another program receives this bot's messages (Telegram: 409 Conflict). A bot can be used by "

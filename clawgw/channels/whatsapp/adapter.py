@@ -73,6 +73,7 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
         max_media_bytes=MEDIA_BYTES,
         needs_connection=True,
         login=True,
+        login_by_code=True,
     )
 
     def __init__(self, account: str, settings: WhatsAppAccount, host: Host) -> None:
@@ -160,8 +161,10 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
             self.host.warn(INSTALLING)
             if self._login is not None:
                 self._login.say(INSTALLING)
-            command = await self._installation.install()
-            self.host.warn("")
+            try:
+                command = await self._installation.install()
+            finally:
+                self.host.warn("")
         return command
 
     def _directory(self) -> Path:

@@ -11,6 +11,7 @@ and keep the other.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
@@ -142,7 +143,7 @@ class FakeDiscord:
         message = self.world.find(channel, message_id)
         assert message is not None
         message["content"] = text
-        message["edited_timestamp"] = "2026-11-22T03:00:00.000000+00:00"
+        message["edited_timestamp"] = datetime.now(UTC).isoformat()
         self.world.announce("MESSAGE_UPDATE", channel, message)
 
     def ask(self, user: User, where: Channel | None = None, /, **options: Any) -> Interaction:

@@ -37,6 +37,7 @@ class Gateway(WebSocketServerFactory):
     """All connections.
 
     Attributes:
+        resume_url: another address for resuming.
         heartbeat_ms: what Hello says.
         identify_seconds: how far apart two Identify must be.
         acks: whether heartbeats are acknowledged.
@@ -46,6 +47,7 @@ class Gateway(WebSocketServerFactory):
         handshakes: how every client began: `(operation, path, query, payload)`.
         heartbeats: the sequence numbers heard.
         identifies, resumes: how many succeeded.
+        too_soon: how many Identify were refused because they came too soon after another.
         complaints: what clients did against the rules.
     """
 
@@ -58,6 +60,7 @@ class Gateway(WebSocketServerFactory):
         self.clock = reactor
         self.world = world
         self.base = ""
+        self.resume_url = ""
         self.heartbeat_ms = 41_250
         self.identify_seconds = 5.0
         self.acks = True
@@ -68,6 +71,7 @@ class Gateway(WebSocketServerFactory):
         self.handshakes: list[tuple[str, str, dict[str, str], JSON]] = []
         self.heartbeats: list[int | None] = []
         self.identifies = 0
+        self.too_soon = 0
         self.resumes = 0
         self.complaints: list[str] = []
         self._last_identify: float | None = None
@@ -124,7 +128,7 @@ class Gateway(WebSocketServerFactory):
         """A new session, or None where Identify came too soon."""
         now = self.clock.seconds()
         if self._last_identify is not None and now - self._last_identify < self.identify_seconds:
-            self.complaints.append("identified too soon")
+            self.too_soon += 1
             return None
         self._last_identify = now
         self.identifies += 1
@@ -143,7 +147,7 @@ class Gateway(WebSocketServerFactory):
                 "user": world.bot.json(),
                 "guilds": [{"id": guild.id, "unavailable": True} for guild in guilds],
                 "session_id": session.id,
-                "resume_gateway_url": self.base + RESUME_PATH.rstrip("/"),
+                "resume_gateway_url": self.resume_url or self.base + RESUME_PATH.rstrip("/"),
                 "application": {"id": world.application_id, "flags": 0},
                 "_trace": ["fake"],
             },

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.task import deferLater
 from twisted.logger import formatEvent, globalLogPublisher
 
+from clawgw.channels.discord import conversation, feed
 from clawgw.channels.discord.provider import PROVIDER
 from tests.channels.discord.rest import CREATE_MESSAGE, Fault
 from tests.channels.discord.support import DiscordCase
@@ -181,6 +182,48 @@ class ConnectionTests(DiscordCase):
         self.assertIn(self.general.id, self.routed[2].chat.parents)
         self.assertEqual(self.routed[2].chat.title, "home #general › plans")
 
+    async def test_a_resume_address_that_does_not_answer_is_not_insisted_on(self) -> None:
+        self.fake.gateway.resume_url = "ws://127.0.0.1:1"
+        account = await self.running()
+        self.fake.gateway.cut()
+        await self.until(lambda: not account.status.connected)
+        self.fake.say(self.alice, text="missed")
+        self.assertEqual(await self.routed_texts(1), ["missed"])
+        kind, path, _, _ = self.fake.gateway.handshakes[-1]
+        self.assertEqual((kind, path), ("resume", "/"))
+
+    async def test_a_backlog_is_no_dead_line(self) -> None:
+        self.patch(feed, "FULL", 20)
+        self.patch(feed, "EMPTY", 5)
+        self.fake.gateway.heartbeat_ms = 150
+        account = await self.running()
+        stored = account.received
+        slow = deferLater(self.reactor, 1.0)
+
+        async def received(*args: Any) -> None:
+            await slow
+            await stored(*args)
+
+        self.patch(account, "received", received)
+        for number in range(300):
+            self.fake.say(self.alice, text=f"m{number}")
+        await self.routed_texts(300)
+        self.assertEqual([m.text for m in self.routed], [f"m{n}" for n in range(300)])
+        self.assertEqual(len(self.fake.gateway.handshakes), 1)
+
+    async def test_a_channel_that_is_no_longer_ours_does_not_stop_the_catching_up(self) -> None:
+        account = await self.running()
+        bob = self.world.user("bob")
+        self.fake.say(bob, text="one")
+        self.fake.say(self.alice, text="two")
+        await self.routed_texts(2)
+        await self.stop(account)
+        self.fake.gateway.forget()
+        self.world.dm(bob).readable = False
+        self.fake.say(self.alice, text="three")
+        await self.running()
+        self.assertEqual(await self.routed_texts(3), ["one", "two", "three"])
+
     async def test_when_the_session_is_lost_the_history_is_read(self) -> None:
         account = await self.running()
         self.fake.say(self.alice, text="one")
@@ -251,8 +294,9 @@ class ConnectionTests(DiscordCase):
             ),
             1,
         ):
+            before = len(self.fake.gateway.handshakes)
             disturb()
-            await self.until(lambda: not account.status.connected)
+            await self.until(lambda n=before: len(self.fake.gateway.handshakes) > n)
             self.fake.say(self.alice, text=str(number))
             await self.until(lambda n=number: len(self.routed) == n, lambda: repr(account.status))
             await self.until(lambda: account.status.connected)
@@ -277,8 +321,6 @@ class ConnectionTests(DiscordCase):
         self.assertIsInstance(self.fake.gateway.heartbeats[-1], int)
 
     async def test_a_gateway_without_hello_is_given_up(self) -> None:
-        from clawgw.channels.discord import conversation
-
         self.patch(conversation, "HELLO_SECONDS", 0.2)
         self.fake.gateway.hello = False
         account = self.account(PROVIDER, self.settings())

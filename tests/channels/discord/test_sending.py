@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clawgw.channels.adapter import Fault as ChannelFault
 from clawgw.channels.messages import Button, Outbound, OutMedia, Part, Poll, Target
+from clawgw.store.channels import cursor
 from tests.channels.discord.rest import CREATE_MESSAGE, Fault
 from tests.channels.discord.support import DiscordCase
 
@@ -216,6 +217,7 @@ class InteractionTests(DiscordCase):
     async def test_the_command_is_registered_once_and_taken_away_when_unwanted(self) -> None:
         account = await self.running()
         self.assertEqual([command["name"] for command in self.world.commands], ["ask"])
+        await self.until(lambda: "commands" in self.database.read(cursor, *account.id))
         await self.stop(account)
         puts = "PUT /applications/{application_id}/commands"
         self.assertEqual(len(self.fake.rest.of(puts)), 1)

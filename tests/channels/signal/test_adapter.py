@@ -24,6 +24,7 @@ from clawgw.channels.adapter import (
 )
 from clawgw.channels.messages import Media, OutMedia
 from clawgw.channels.signal import adapter as module
+from clawgw.channels.signal import outgoing
 from clawgw.channels.signal.adapter import SignalAdapter
 from clawgw.channels.signal.settings import SignalAccount
 from clawgw.store.database import StoreError
@@ -301,7 +302,7 @@ class Unknowns(SignalCase):
     """A send whose answer does not come, or comes late."""
 
     async def test_the_answer_comes_late(self) -> None:
-        self.patch(module, "SEND_SECONDS", 0.2)
+        self.patch(outgoing, "SEND_SECONDS", 0.2)
         adapter = self.adapter()
         await self.start(adapter)
         self.fake.fault("send", "delay", seconds=1.0)

@@ -37,7 +37,13 @@ def install_sidecar() -> None:
 
 
 class Sidecar(NodeProgram):
-    """A sidecar process; what it notifies is in `told`."""
+    """A sidecar process; what it notifies is in `told`.
+
+    Attributes:
+        trusting: whether it takes the simulated server for WhatsApp's.
+    """
+
+    trusting = True
 
     def __init__(self, reactor: Any, server: WhatsAppServer, directory: Path) -> None:
         super().__init__(reactor, "whatsapp-sidecar")
@@ -47,7 +53,7 @@ class Sidecar(NodeProgram):
     async def begin(self, **options: Any) -> Params:
         """Run it and `start` it; the answer."""
         install_sidecar()
-        self.run([str(MAIN)], self._server.sidecar_environment())
+        self.run([str(MAIN)], self._server.sidecar_environment() if self.trusting else None)
         params = {"authDir": str(self._directory), "socketUrl": self._server.url, **options}
         answer: Params = await self.command("start", **params)
         return answer

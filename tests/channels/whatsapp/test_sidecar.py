@@ -94,6 +94,7 @@ class LinkTests(SidecarTestCase):
 
     async def test_the_login_is_for_its_owner_alone(self) -> None:
         await self.sidecar.link()
+        await self.sidecar.stop()
         self.assertEqual(stat.S_IMODE(self.directory.stat().st_mode), 0o700)
         modes = {stat.S_IMODE(path.stat().st_mode) for path in self.directory.iterdir()}
         self.assertEqual(modes, {0o600})
@@ -115,6 +116,30 @@ class LinkTests(SidecarTestCase):
         await self.again()
         self.assertTrue(self.started["linked"])
         await self.sidecar.open()
+
+    async def test_refused_by_http(self) -> None:
+        await self.sidecar.link()
+        await self.sidecar.kill()
+        await self.server.command("fault", kind="refuseConnection", count=1)
+        self.sidecar = self.new_sidecar()
+        await self.sidecar.begin()
+        ended = await self.sidecar.ended()
+        self.assertEqual(ended["state"], "closed")
+        self.assertIn("503", ended["reason"])
+
+    async def test_garbage_ends_the_connection(self) -> None:
+        await self.sidecar.link()
+        await self.server.command("garbage")
+        self.assertEqual((await self.sidecar.ended())["state"], "closed")
+        self.assertFalse((await self.sidecar.command("status"))["open"])
+
+    async def test_a_server_that_is_not_whatsapps_is_refused(self) -> None:
+        self.sidecar = self.new_sidecar()
+        self.sidecar.trusting = False
+        self.directory.mkdir(exist_ok=True)
+        await self.sidecar.begin()
+        problem = await self.refused(self.sidecar.command("login", kind="qr"))
+        self.assertIn("certificate", str(problem))
 
     async def test_replaced_by_another_session(self) -> None:
         await self.sidecar.link()

@@ -294,7 +294,7 @@ test("requests are answered, whatever comes", async () => {
 test("a download that is too large, cut or gone leaves no file", async () => {
   const path = join(fresh(), "file");
   const { proto } = await load("node_modules/baileys/lib/index.js");
-  const message = { imageMessage: { mediaKey: Buffer.alloc(32, 1), mimetype: "image/png", directPath: "/x" } };
+  const message = { imageMessage: { mediaKey: Buffer.alloc(32, 1), mimetype: "image/png", directPath: "/x", fileSha256: Buffer.alloc(32, 2) } };
   const content = Buffer.from(proto.Message.encode(message).finish()).toString("base64");
   const handle = { type: "imageMessage", content };
   async function* large() {
@@ -307,12 +307,43 @@ test("a download that is too large, cut or gone leaves no file", async () => {
   const gone = async () => {
     throw Object.assign(new Error("no"), { output: { statusCode: 410 } });
   };
-  const fetch = (download) => fetchMedia({ handle, path, maxBytes: 500 }, download);
+  async function other() {
+    return (async function* () {
+      yield Buffer.from("another file");
+    })();
+  }
+  const fetch = (download) => fetchMedia({ handle, path, maxBytes: 500 }, "files.example", download);
   await assert.rejects(fetch(async () => large()), (error) => error.data.reason === "tooLarge");
   await assert.rejects(fetch(async () => cut()), /cut/);
+  await assert.rejects(fetch(other), /not the one that was sent/);
   await assert.rejects(fetch(gone), (error) => error.data.reason === "gone");
-  await assert.rejects(fetchMedia({ handle: { type: "constructor" }, path, maxBytes: 1 }), /handle/);
+  const wrong = { handle: { type: "constructor" }, path, maxBytes: 1 };
+  await assert.rejects(fetchMedia(wrong, "files.example"), /handle/);
   assert.deepEqual(readdirSync(join(path, "..")), []);
+});
+
+test("who writes a message does not decide whom we ask for its file", async () => {
+  const { proto } = await load("node_modules/baileys/lib/index.js");
+  const asked = [];
+  const download = async (media, kind, { host }) => {
+    asked.push(`${host}${media.directPath}`);
+    return (async function* () {})();
+  };
+  for (const [where, reason] of [
+    [{ directPath: "/v/x", url: "https://evil.example/v/x" }, null],
+    [{ url: "https://mmg.whatsapp.net/v/y?a=1" }, null],
+    [{ directPath: "@evil.example/x" }, "gone"],
+    [{ url: "http://127.0.0.1:18789/" }, "gone"],
+    [{ url: "nonsense" }, "gone"],
+    [{}, "gone"],
+  ]) {
+    const message = { imageMessage: { mediaKey: Buffer.alloc(32, 1), ...where } };
+    const handle = { type: "imageMessage", content: Buffer.from(proto.Message.encode(message).finish()).toString("base64") };
+    const work = fetchMedia({ handle, path: join(fresh(), "file"), maxBytes: 1 }, "files.example", download);
+    if (reason) await assert.rejects(work, (error) => error.data.reason === reason);
+    else await work;
+  }
+  assert.deepEqual(asked, ["files.example/v/x", "files.example/v/y?a=1"]);
 });
 
 test("the log keeps sentences and drops what came with them", () => {

@@ -3,13 +3,14 @@
  */
 
 import { errorWords, makeLogger, silenceConsole } from "./log.mjs";
-import { fetchMedia } from "./media.mjs";
 import { serve } from "./rpc.mjs";
 import { Session } from "./session.mjs";
+import { verifySignatures } from "./verify.mjs";
 
 const STOP_MS = 3000;
 
 silenceConsole();
+verifySignatures();
 process.umask(0o077);
 
 const log = makeLogger(process.env.CLAWGW_WHATSAPP_LOG);
@@ -30,7 +31,7 @@ function fatal(reason) {
 }
 
 const session = new Session({ notify: (...args) => rpc.notify(...args), log, onFatal: fatal });
-const methods = { fetchMedia };
+const methods = {};
 for (const name of [
   "start",
   "login",
@@ -41,6 +42,7 @@ for (const name of [
   "react",
   "read",
   "presence",
+  "fetchMedia",
   "resolve",
   "group",
   "status",

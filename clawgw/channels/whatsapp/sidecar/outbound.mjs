@@ -21,6 +21,12 @@ export function field(params, name, type, optional = false) {
   return value;
 }
 
+export function pathField(params, name) {
+  const path = field(params, name, "string");
+  if (!path.startsWith("/")) throw new RpcError("invalid", `"${name}" is no absolute path`);
+  return path;
+}
+
 export function jidField(params, name) {
   const jid = field(params, name, "string");
   if (!JID.test(jid)) throw new RpcError("invalid", `"${name}" is no address of WhatsApp: ${jid.slice(0, 80)}`);
@@ -41,8 +47,8 @@ export function contentOf(params) {
   if (params.poll) return { poll: pollOf(params.poll) };
   if (params.media) return { ...mediaOf(params.media, text), ...extra };
   if (!text) throw new RpcError("invalid", '"text" is empty, and there is neither "media" nor "poll"');
-  if (params.edit) return { text, edit: keyOf(params.edit, params.to), ...extra };
-  return { text, ...extra };
+  const words = { text, linkPreview: null, ...extra }; // nobody has asked us to visit what it names
+  return params.edit ? { ...words, edit: keyOf({ ...params.edit, fromMe: true }, params.to) } : words;
 }
 
 function pollOf(poll) {
@@ -57,7 +63,7 @@ function pollOf(poll) {
 function mediaOf(media, caption) {
   const kind = field(media, "kind", "string");
   if (!KINDS.has(kind)) throw new RpcError("invalid", `"media.kind" is none of ${[...KINDS].join(", ")}`);
-  const content = { [kind]: { url: field(media, "path", "string") }, mimetype: field(media, "mimetype", "string") };
+  const content = { [kind]: { url: pathField(media, "path") }, mimetype: field(media, "mimetype", "string") };
   if (kind === "document") content.fileName = field(media, "name", "string", true) ?? "file";
   if (kind === "audio") {
     content.ptt = Boolean(media.voice);

@@ -10,7 +10,9 @@
  *
  * **Sending.** The Gateway chooses the message id, and WhatsApp shows a second message of the same id
  * to nobody. `send` answers when WhatsApp's server has acknowledged the message, not when it has been
- * written to a socket.
+ * written to a socket. Baileys stores how far the ratchet has come only after it has sent a message; a
+ * process killed in between would use a key a second time, and the phone could not read what comes
+ * with it. So what encrypts runs outside of Baileys' own transaction, and is on the disk before.
  *
  * **The connection** is made once. When it ends, the Gateway is told why and decides what to do; only
  * what belongs to linking (WhatsApp wants a second connection after a pairing) happens here. A
@@ -18,6 +20,7 @@
  * deleted, because it is of no use to anybody.
  */
 
+import { AsyncResource } from "node:async_hooks";
 import makeWASocket, {
   Browsers,
   DEFAULT_CONNECTION_CONFIG,
@@ -32,6 +35,7 @@ import makeWASocket, {
 import { openAuth } from "./auth.mjs";
 import { describe, phoneNumber } from "./inbound.mjs";
 import { errorWords } from "./log.mjs";
+import { fetchMedia } from "./media.mjs";
 import { contentOf, field, idField, jidField, keyOf } from "./outbound.mjs";
 import { Recent } from "./recent.mjs";
 import { RpcError } from "./rpc.mjs";
@@ -43,6 +47,10 @@ const LOGIN_MS = 60_000;
 const GROUP_MS = 5 * 60_000;
 const REMEMBERED = 1000;
 const { HistorySyncType } = proto.HistorySync;
+
+/** Run something outside of any transaction: Baileys knows its own by the asynchronous context. */
+const outside = AsyncResource.bind((work) => work());
+
 const NO_HISTORY = new Set([HistorySyncType.FULL, HistorySyncType.RECENT, HistorySyncType.ON_DEMAND]);
 const RECEIPTS = { 3: "delivered", 4: "read", 5: "played" };
 const REASONS = {
@@ -209,6 +217,13 @@ export class Session {
     return { jid: metadata.id, subject: metadata.subject ?? "", size: metadata.participants?.length ?? 0 };
   }
 
+  async fetchMedia(params) {
+    const { hosts } = await this._connected().refreshMediaConn(false);
+    const host = hosts[0]?.hostname;
+    if (!host) throw new RpcError("failed", "WhatsApp does not say where it keeps files");
+    return fetchMedia(params, host);
+  }
+
   async status() {
     return {
       linked: this._auth?.linked ?? false,
@@ -259,6 +274,7 @@ export class Session {
       makeSignalRepository: (...args) => this._repository(...args),
     });
     this._socket = socket;
+    endOnTrouble(socket);
     const mine = (handler) => (value) => {
       if (this._socket === socket) handler(value);
     };
@@ -376,17 +392,21 @@ export class Session {
   _repository(auth, logger, pnToLid) {
     const repository = DEFAULT_CONNECTION_CONFIG.makeSignalRepository(auth, logger, pnToLid);
     const { decryptMessage, decryptGroupMessage } = repository;
-    // A transaction inside one of the same context is part of it: ours commits.
+    for (const [name, method] of Object.entries(repository)) {
+      if (typeof method === "function")
+        repository[name] = (...what) => outside(() => method.apply(repository, what));
+    }
+    // Here a transaction inside a transaction is wanted: ours is the one that commits.
     const keeping = (key, ciphertext, decrypt) =>
-      auth.keys.transaction(async () => {
-        const plaintext = await decrypt();
-        await this._keep(ciphertext, plaintext, repository);
-        return plaintext;
-      }, key);
-    repository.decryptMessage = (what) =>
-      keeping(what.jid, what.ciphertext, () => decryptMessage.call(repository, what));
-    repository.decryptGroupMessage = (what) =>
-      keeping(what.group, what.msg, () => decryptGroupMessage.call(repository, what));
+      outside(() =>
+        auth.keys.transaction(async () => {
+          const plaintext = await decrypt();
+          await this._keep(ciphertext, plaintext, repository);
+          return plaintext;
+        }, key),
+      );
+    repository.decryptMessage = (what) => keeping(what.jid, what.ciphertext, () => decryptMessage.call(repository, what));
+    repository.decryptGroupMessage = (what) => keeping(what.group, what.msg, () => decryptGroupMessage.call(repository, what));
     return repository;
   }
 
@@ -516,6 +536,19 @@ function digits(phone) {
   if (!/^[1-9]\d{5,14}$/.test(bare))
     throw new RpcError("invalid", "a phone number is written with its country code, such as +49 151 23456789");
   return bare;
+}
+
+/** What Baileys does not notice: a connection that is refused by HTTP, and a frame that is none. */
+function endOnTrouble(socket) {
+  socket.ws.on("unexpected-response", (_, response) => {
+    response.resume();
+    void socket.end(new Error(`the connection was refused with HTTP status ${response.statusCode}`));
+  });
+  const listeners = socket.ws.listeners("message");
+  socket.ws.removeAllListeners("message");
+  socket.ws.on("message", (data) => {
+    for (const listener of listeners) Promise.resolve(listener(data)).catch((error) => socket.end(error));
+  });
 }
 
 function statusOf(error) {

@@ -1,0 +1,60 @@
+"""From `channels add` to an answer in the chat: the commands, a real Gateway, a fake Telegram."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from tests.channels.telegram.fake import TOKEN, FakeTelegram
+from tests.support.cli import Result, start
+from tests.support.gateway import GatewayProcess
+
+
+class LiveTests(TestCase):
+    timeout = 120
+
+    async def test_a_bot_is_added_and_a_stranger_let_in(self) -> None:
+        fake = FakeTelegram(reactor).start()
+        self.addCleanup(fake.stop)
+        self.state = Path(self.mktemp())
+        gateway = GatewayProcess(self.state)
+        await deferToThread(gateway.start)
+        self.addCleanup(lambda: deferToThread(gateway.stop))
+        alice = fake.world.user("Alice")
+
+        added = await self.run_clawgw(
+            *("channels", "add", "telegram", "--token", "-", "--api-root", fake.api_root),
+            stdin=TOKEN,
+        )
+        self.assertEqual(added.code, 0, added)
+        self.assertIn("The running Gateway takes it up", added.err)
+        await fake.when(lambda: fake.asked("getUpdates"))
+
+        fake.world.say(alice, "hello")
+        await fake.when(lambda: fake.world.texts())
+        [waiting] = (await self.run_clawgw("--json", "pairing", "list")).json["pending"]
+        self.assertIn(waiting["code"], fake.world.texts()[0])
+        let_in = await self.run_clawgw("pairing", "approve", "telegram", waiting["code"])
+        self.assertIn("Alice", let_in.out)
+        fake.world.say(alice, "hello again")
+        await fake.when(lambda: any("hello again" in text for text in fake.world.texts()))
+
+        sent = await self.run_clawgw(
+            "message", "send", "--to", f"telegram:{waiting['sender']}", "--message", "**done**"
+        )
+        self.assertEqual(sent.code, 0, sent)
+        self.assertIn("done", fake.world.texts())
+
+        status = await self.run_clawgw("channels", "status", "--probe")
+        self.assertIn("connected as @claw_test_bot", status.out)
+        removed = await self.run_clawgw("channels", "remove", "telegram", "--yes")
+        self.assertEqual(removed.code, 0, removed)
+        self.assertEqual(fake.complaints, [])
+
+    async def run_clawgw(self, *arguments: str, stdin: str = "") -> Result:
+        command = start(arguments, self.state, stdin, CLAWGW_GATEWAY_TOKEN="test-token")
+        self.addCleanup(command.stop)
+        return await command.ended
