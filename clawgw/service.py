@@ -454,7 +454,10 @@ class GatewayService(Service):
 
         def rules(agent_id: str) -> tuple[ToolRules, ...]:
             mine = own.get(agent_id)
-            return (shared,) if mine is None else (shared, ToolRules(mine.allow, mine.deny))
+            found = [shared] if mine is None else [shared, ToolRules(mine.allow, mine.deny)]
+            if not any(self.channels.hub):  # a tool that could not work is not offered
+                found.append(ToolRules(deny=("message_send",)))
+            return tuple(found)
 
         def session_of(session_id: str) -> SessionName | None:
             found = self.runs.book.get_by_id(session_id)

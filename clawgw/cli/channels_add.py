@@ -28,9 +28,8 @@ from clawgw.cli.channel_options import (
 )
 from clawgw.cli.channels_login import Wanted, log_in, say_how
 from clawgw.cli.output import clean, note, print_json
-from clawgw.cli.runner import told, work
+from clawgw.cli.runner import CommandError, told, work
 from clawgw.cli.settings import Globals, client_options
-from clawgw.section import ConfigError
 
 if TYPE_CHECKING:
     from clawgw.channels.check import Found
@@ -42,7 +41,7 @@ LOOK_SECONDS = 0.5
 config_option = click.option("--config", metavar="FILE", help="Where the Gateway has another file.")
 
 
-class Refused(ConfigError):
+class Refused(CommandError):
     """The account was not taken; nothing was written."""
 
 
@@ -193,7 +192,7 @@ def _values(
         if value == "-" and field.secret:
             value = _from_stdin(field)
         if value is not None:
-            values[field.key] = value.strip()
+            values[field.key] = _absolute(field, value.strip())
             if not values[field.key]:
                 raise click.BadParameter("it is empty", param_hint=field.option)
     if use_env:
@@ -209,6 +208,12 @@ def _values(
     if existing is not None and not existing.settings.enabled:
         values["enabled"] = True
     return values
+
+
+def _absolute(field: Field, value: str) -> str:
+    """A path as the Gateway, which runs elsewhere in the tree, finds it; all else as it is."""
+    is_path = field.key in ("tokenFile", "authDir") or (field.key == "cliPath" and "/" in value)
+    return os.path.abspath(os.path.expanduser(value)) if is_path and value else value
 
 
 def _asked(field: Field, account: str) -> str:
@@ -257,6 +262,7 @@ def _candidate(
 ) -> tuple[str, Configured]:
     """The file as it would be, and the account in it."""
     from clawgw.channels.configure import with_account
+    from clawgw.section import ConfigError
 
     try:
         text = with_account(file.text, channel, account, values)

@@ -27,6 +27,7 @@ __all__ = [
     "NOT_AUTHORISED",
     "TIMEOUT",
     "USAGE",
+    "CommandError",
     "converse",
     "serve",
     "told",
@@ -37,6 +38,10 @@ GATEWAY_ERROR, USAGE, CANNOT_CONNECT, NOT_AUTHORISED, TIMEOUT, INTERRUPTED = 1, 
 
 T = TypeVar("T")
 Conversation = Callable[["GatewayClient", "Hello"], Coroutine[Any, Any, T]]
+
+
+class CommandError(Exception):
+    """The command cannot do what it was asked to; the message is a sentence for a person."""
 
 
 def converse(options: Globals, conversation: Conversation[T]) -> T:
@@ -79,7 +84,7 @@ def told(options: Globals) -> Iterator[None]:
 
     try:
         yield
-    except (ClientError, ConfigError, IdentityError) as error:
+    except (CommandError, ClientError, ConfigError, IdentityError) as error:
         _fail(error, as_json=options.as_json)
 
 

@@ -139,7 +139,7 @@ class Running:
 class AdapterCase(TestCase):
     """A test of an adapter against a fake in this process."""
 
-    timeout = 20
+    timeout = 60
 
     def setUp(self) -> Any:
         from twisted.internet import reactor

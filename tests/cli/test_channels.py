@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
@@ -26,7 +26,7 @@ from tests.channels.signal.fake import FakeSignal
 from tests.channels.slack.fake import FakeSlack
 from tests.channels.telegram.fake import TOKEN, FakeTelegram
 from tests.cli.test_commands import CommandTestCase
-from tests.support.cli import _TREE, Result, start
+from tests.support.cli import Result, environment, start
 
 OWNED = """\
 {
@@ -40,7 +40,7 @@ WRONG = "123456789:AAF-not_the_one_that_the_fake_knows_00000"
 class FileTestCase(TestCase):
     """A state directory with a configuration file."""
 
-    timeout = 60
+    timeout = 120
 
     def setUp(self) -> None:
         self.state = Path(self.mktemp())
@@ -131,8 +131,9 @@ class AddingTelegram(FileTestCase):
         holder = self.state / "token"
         holder.write_text(TOKEN + "\n")
         self.configure({"telegram": {"botToken": WRONG, "apiRoot": self.fake.api_root}})
+        relative = os.path.relpath(holder)  # the command runs where this test does
         result = await self.run_clawgw(
-            *("channels", "add", "telegram", "-y", "--token-file", str(holder.resolve()))
+            "channels", "add", "telegram", "-y", "--token-file", relative
         )
         self.assertEqual(result.code, 0, result)
         self.assertEqual(
@@ -296,7 +297,7 @@ class AddingOthers(FileTestCase):
         self.assertFalse(self.file.exists())
 
     async def test_whatsapp_is_linked_later(self) -> None:
-        self.configure({"whatsapp": {"command": [sys.executable, "-c", ""]}})
+        self.configure({"whatsapp": {"command": [sys.executable, "-c", "pass"]}})
         result = await self.run_clawgw("channels", "add", "whatsapp")
         self.assertEqual(result.code, 0, result)
         self.assertIn("clawgw channels login whatsapp", result.err)
@@ -335,12 +336,7 @@ class Asking(FileTestCase):
 
     def on_terminal(self, *arguments: str) -> Terminal:
         terminal = Terminal()
-        env = {
-            "PATH": os.environ.get("PATH", ""),
-            "PYTHONPATH": _TREE,
-            "CLAWGW_STATE_DIR": str(self.state.resolve()),
-            "HOME": str(self.state.resolve()),
-        }
+        env = environment(self.state)
         argv = [sys.executable, "-m", "clawgw.cli", *arguments]
         reactor.spawnProcess(terminal, sys.executable, argv, env=env, usePTY=True)  # type: ignore[attr-defined]
         self.addCleanup(terminal.stop)
@@ -447,6 +443,8 @@ def _account(**facts: Any) -> dict[str, Any]:
 
 
 class Status(CommandTestCase):
+    timeout = 120
+
     async def test_every_state_in_words(self) -> None:
         self.answers(
             "channels.status",
@@ -514,6 +512,8 @@ class Status(CommandTestCase):
 
 
 class LoggingIn(CommandTestCase):
+    timeout = 120
+
     def steps(self, *steps: dict[str, Any]) -> None:
         """What the Gateway answers, one after the other."""
         left = list(steps)
@@ -578,6 +578,8 @@ class LoggingIn(CommandTestCase):
 
 
 class Sending(CommandTestCase):
+    timeout = 120
+
     def setUp(self) -> None:
         super().setUp()
         self.answers("send", {"runId": "k", "channel": "slack", "chatId": "C1", "messageId": "7"})
@@ -688,7 +690,8 @@ class Sending(CommandTestCase):
 
 
 class Strangers(CommandTestCase):
-    ROW = {
+    timeout = 120
+    ROW: ClassVar[Any] = {
         "channel": "telegram", "accountId": "default", "sender": "1001", "name": "Al\x07ice",
         "ts": 1,
     }  # fmt: skip

@@ -68,17 +68,22 @@ class Command(ProcessProtocol):
             return
 
 
-def start(
-    arguments: Sequence[str], state_dir: str | Path, stdin: str = "", **environ: str
-) -> Command:
-    """Start `clawgw ARGUMENTS` on a state directory, with none of our own environment's secrets."""
-    env = {
+def environment(state_dir: str | Path, **environ: str) -> dict[str, str]:
+    """A command's environment: on a state directory, with none of our own one's secrets."""
+    return {
         "PATH": os.environ.get("PATH", ""),
         "PYTHONPATH": _TREE,
         "CLAWGW_STATE_DIR": str(Path(state_dir).resolve()),
         "HOME": str(Path(state_dir).resolve()),
         **environ,
     }
+
+
+def start(
+    arguments: Sequence[str], state_dir: str | Path, stdin: str = "", **environ: str
+) -> Command:
+    """Start `clawgw ARGUMENTS` on a state directory, with none of our own environment's secrets."""
+    env = environment(state_dir, **environ)
     command = Command()
     argv = [sys.executable, "-m", "clawgw.cli", *arguments]
     process: Any = reactor.spawnProcess(command, sys.executable, argv, env=env)

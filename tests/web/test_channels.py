@@ -153,6 +153,16 @@ class ChannelPanelTests(BrowserTestCase, unittest.TestCase):
         self.assertIn("clawgw channels login signal", self.account("Signal"))
         self.wait_account("WhatsApp", "Not logged in")
         self.assertIn("Last message in: never", self.account("Telegram"))
+        self.browser.emulate(
+            "Emulation.setDeviceMetricsOverride",
+            width=360,
+            height=700,
+            deviceScaleFactor=1,
+            mobile=True,
+        )
+        wide = "return [...document.querySelectorAll('#channels, #channels *')].filter("
+        wide += "(node) => node.getBoundingClientRect().right > innerWidth).length"
+        self.assertEqual(self.browser.js(wide), 0)
         self.press("Check Telegram @" + on_the_reactor(self.bot_name))
         self.wait_account("Telegram", "It works: answered in")
         self.assertEqual(self.browser.visible('[aria-label^="Log out of Telegram"]'), [])
@@ -248,7 +258,11 @@ class ChannelPanelTests(BrowserTestCase, unittest.TestCase):
         self.assertNotIn("not linked", self.browser.text(".login"))
         self.browser.find(".login button").send_keys(Keys.ESCAPE)
         eventually(lambda: not self.browser.all(".login"), "the window is closed")
-        self.assertTrue(self.browser.visible("#channels .account"))
+        focused = "return document.activeElement.getAttribute('aria-label')"
+        self.assertEqual(self.browser.js(focused), "Log in to Signal")
+        self.browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+        eventually(lambda: not self.browser.visible("#channels"), "the panel is closed")
+        self.assertEqual(self.browser.js(focused), "Channels")
         self.assertEqual(self.browser.complaints(), [])
 
     @in_a_thread
@@ -288,6 +302,120 @@ class ChannelPanelTests(BrowserTestCase, unittest.TestCase):
             ),
             "the session's channel",
         )
+
+
+class LoginWindowTests(BrowserTestCase):
+    """The window of a login, and a Gateway that says what the test wants."""
+
+    def setUp(self) -> None:
+        self.browser = self.new_browser()
+        self.browser.open(self.serve_files() + "/index.html")
+
+    def shown(self, *answers: Any) -> dict[str, Any]:
+        """What was asked, and what the window showed before each question and in the end."""
+        return dict(
+            self.browser.module(
+                "/channel-login.js",
+                """
+                const asked = [], seen = [];
+                const look = () => {
+                    const at = (name) => document.querySelector(`.login ${name}`);
+                    seen.push([at('.login-message').textContent,
+                        at('img')?.src ?? at('.login-code')?.textContent ?? '',
+                        at('.wrong').textContent]);
+                };
+                const over = new Promise((resolve) => {
+                    const ask = async (method, params) => {
+                        look();
+                        asked.push([method, params.currentQrDataUrl ?? '']);
+                        const answer = args[0].shift();
+                        if (args[0].length === 0) setTimeout(resolve);
+                        if (typeof answer === 'string') throw new Error(answer);
+                        return answer;
+                    };
+                    const account = {channel: 'signal', label: 'Signal', accountId: 'default'};
+                    new m.ChannelLogin(account, ask, () => {}).open();
+                });
+                await over;
+                look();
+                const buttons = [...document.querySelectorAll('.login button')]
+                    .filter((node) => node.checkVisibility()).map((node) => node.textContent);
+                return {asked, seen, buttons};
+                """,
+                list(answers),
+            )
+        )
+
+    def test_what_was_shown_stays_until_there_is_more(self) -> None:
+        """An installation is told of; waiting for the phone does not replace the instruction."""
+        one, two = (f"data:image/png;base64,{name}" for name in ("AAAA", "BBBB"))
+        found = self.shown(
+            {"message": "Installing", "connected": False},
+            {"message": "Scan", "connected": False, "qrDataUrl": one},
+            {"message": "Waiting for the phone.", "connected": False, "qrDataUrl": one},
+            {"message": "Scan", "connected": False, "qrDataUrl": two},
+            {"message": "Linked.", "connected": True},
+        )
+        start, wait = "web.login.start", "web.login.wait"
+        self.assertEqual(
+            found["asked"], [[start, ""], [wait, ""], [wait, one], [wait, one], [wait, two]]
+        )
+        self.assertEqual(
+            found["seen"][1:],
+            [
+                ["Installing", "", ""],
+                ["Scan", one, ""],
+                ["Scan", one, ""],
+                ["Scan", two, ""],
+                ["Linked.", "", ""],
+            ],
+        )
+        self.assertEqual(found["buttons"], ["Done"])
+
+    def test_failure(self) -> None:
+        """The reason, no picture any more, and another try."""
+        picture = "data:image/png;base64,AAAA"
+        found = self.shown(
+            {"message": "Scan", "connected": False, "qrDataUrl": picture}, "nobody scanned the code"
+        )
+        self.assertEqual(found["seen"][-1], ["", "", "nobody scanned the code"])
+        self.assertEqual(found["buttons"], ["Try again", "Cancel"])
+
+    def test_only_pictures(self) -> None:
+        """Nothing else becomes the source of a picture."""
+        step = {"message": "Scan", "connected": False, "qrDataUrl": "https://example.org/x.png"}
+        found = self.shown(step, "over")
+        self.assertEqual(found["seen"][1][1], "")
+
+
+class AccountStateTests(BrowserTestCase):
+    """How accounts are doing, in words."""
+
+    def test_words(self) -> None:
+        browser = self.new_browser()
+        browser.open(self.serve_files() + "/style.css")
+        running = {"enabled": True, "configured": True, "connected": False}
+        rows: list[tuple[dict[str, Any], list[str]]] = [
+            ({"enabled": False}, ["off", "Switched off"]),
+            ({"configured": False, "healthState": "stopped"}, ["bad", "Not set up"]),
+            ({"connected": True, "healthState": "healthy"}, ["good", "Connected"]),
+            ({"connected": True, "warning": "slow"}, ["waiting", "Connected, with trouble"]),
+            ({"healthState": "starting"}, ["waiting", "Connecting"]),
+            ({"healthState": "reconnecting", "reconnectAttempts": 1}, ["waiting", "Trying again"]),
+            (
+                {"healthState": "reconnecting", "reconnectAttempts": 7},
+                ["waiting", "Trying again, attempt 7"],
+            ),
+            ({"healthState": "failed"}, ["bad", "Stopped: it needs your help"]),
+            ({"healthState": "logged-out"}, ["bad", "Not logged in"]),
+            ({"healthState": "a later one"}, ["off", "Stopped"]),
+        ]
+        said = browser.module(
+            "/channel-account.js",
+            "return args[0].map(m.stateOf)",
+            [running | row for row, _ in rows],
+        )
+        self.assertEqual(said, [words for _, words in rows])
 
 
 class NarrowScopeTests(BrowserTestCase):

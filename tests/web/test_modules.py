@@ -457,8 +457,8 @@ class ModuleTests(BrowserTestCase):
                 verdicts.push(said());
                 cards.clear();
             }
-            return {text, facts, places, labels, left, complaint, open, own, gone, verdicts, decided,
-                markup: node.querySelectorAll('b, i').length};
+            return {text, facts, places, labels, left, complaint, open, own, gone, verdicts,
+                decided, markup: node.querySelectorAll('b, i').length};
             """,
         )
         self.assertEqual(result["text"], "rm -rf <b>build</b>")

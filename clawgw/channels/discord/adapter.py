@@ -49,6 +49,7 @@ CONTENT_FLAGS = 1 << 18 | 1 << 19  # may see the content of messages
 IDENTIFY_SECONDS = 5.0
 LONGEST_PAUSE = 300.0
 MOST_FAILED_RESUMES = 3
+MOST_CONVERSATIONS = 1000
 
 
 class DiscordAdapter(Adapter[DiscordAccount]):
@@ -78,6 +79,7 @@ class DiscordAdapter(Adapter[DiscordAccount]):
         self._failed_resumes = 0
         self._elsewhere = False
         self._registering: Deferred[None] | None = None
+        self._conversations: dict[str, str] = {}
 
     def _token(self) -> str:
         return self.settings.bot_token(self.host.environ)
@@ -213,8 +215,13 @@ class DiscordAdapter(Adapter[DiscordAccount]):
         person = chat.removeprefix("user:")
         if person == chat:
             return chat
-        with sending():
-            return await self._api.open_dm(person)
+        if person not in self._conversations:
+            with sending():
+                conversation = await self._api.open_dm(person)
+            if len(self._conversations) >= MOST_CONVERSATIONS:
+                self._conversations.clear()
+            self._conversations[person] = conversation
+        return self._conversations[person]
 
     async def send(self, target: Target, part: Part) -> str:
         with sending():

@@ -208,7 +208,7 @@ class Api:
         path = template.format(*(quote(one, safe="@") for one in variables))
         route, major = f"{method} {template}", variables[0] if variables else ""
         for left in range(TRIES - 1, -1, -1):
-            await self._pause(self._limits.wait(route, major), patience)
+            await self._turn(route, major, patience)
             response = await self._request(
                 method, path + query, json=json, form=form, files=files, timeout=timeout
             )
@@ -225,10 +225,12 @@ class Api:
     def _request(self, method: str, path: str, **more: Any) -> Any:
         return self.http.request(method, self._root + path, **more)
 
-    async def _pause(self, seconds: float, patience: float) -> None:
-        if seconds > patience:
-            raise Throttled(seconds, everywhere=False)
-        if seconds > 0:
+    async def _turn(self, route: str, major: str, patience: float) -> None:
+        """Wait until a request may be made; others that wait too may be faster."""
+        patient_until = self._reactor.seconds() + patience
+        while (seconds := self._limits.wait(route, major)) > 0:
+            if self._reactor.seconds() + seconds > patient_until:
+                raise Throttled(seconds, everywhere=False)
             await deferLater(self._reactor, seconds)
 
 

@@ -18,8 +18,17 @@ MANY = 1000
 
 @dataclass
 class _Bucket:
+    """How many requests may be made, until when, and how it goes on then."""
+
+    limit: int
     remaining: int
     full_at: float
+    period: float
+
+    def refill(self, now: float) -> None:
+        if now >= self.full_at:
+            self.remaining = self.limit
+            self.full_at = now + self.period
 
 
 class Limits:
@@ -36,7 +45,7 @@ class Limits:
         self._stopped_until = 0.0
 
     def wait(self, route: str, major: str) -> float:
-        """Seconds until a request may be made; when it is 0, the request is counted.
+        """Seconds until it is worth asking again; 0: make the request, it has been counted.
 
         Args:
             route: method and path, its variables unnamed.
@@ -46,41 +55,52 @@ class Limits:
         if now < self._stopped_until:
             return self._stopped_until - now
         bucket = self._buckets.get(self._key(route, major))
-        if bucket is None or now >= bucket.full_at:
+        if bucket is None:
             return 0.0
+        bucket.refill(now)
         if bucket.remaining <= 0:
             return bucket.full_at - now
         bucket.remaining -= 1
         return 0.0
 
     def learn(self, route: str, major: str, headers: Headers) -> None:
-        """Take in what an answer says."""
+        """Take in what an answer says. Requests still under way are not in it, but were counted."""
         name = headers.get("x-ratelimit-bucket")
+        limit = _number(headers.get("x-ratelimit-limit"))
         remaining = _number(headers.get("x-ratelimit-remaining"))
         after = _number(headers.get("x-ratelimit-reset-after"))
-        if not name or remaining is None or after is None:
+        if not name or not limit or remaining is None or after is None:
             return
         if len(self._names) < MANY:
             self._names[route] = name
-        full_at = self._seconds() + max(0.0, after)
-        self._forget()
-        self._buckets[self._key(route, major)] = _Bucket(int(remaining), full_at)
+        now = self._seconds()
+        key = self._key(route, major)
+        old = self._buckets.get(key)
+        left, period = int(remaining), after
+        if old is not None:
+            period = max(old.period, after)
+            if now < old.full_at:
+                left = min(left, old.remaining)
+        self._forget(now)
+        self._buckets[key] = _Bucket(int(limit), left, now + after, period)
 
     def stop(self, route: str, major: str, seconds: float, *, everywhere: bool) -> None:
         """A request was refused for so many seconds."""
         until = self._seconds() + seconds
         if everywhere:
             self._stopped_until = max(self._stopped_until, until)
-        else:
-            self._buckets[self._key(route, major)] = _Bucket(0, until)
+            return
+        key = self._key(route, major)
+        old = self._buckets.get(key)
+        limit, period = (old.limit, old.period) if old else (1, 0.0)
+        self._buckets[key] = _Bucket(limit, 0, until, period)
 
     def _key(self, route: str, major: str) -> tuple[str, str]:
         return self._names.get(route, route), major
 
-    def _forget(self) -> None:
+    def _forget(self, now: float) -> None:
         if len(self._buckets) < MANY:
             return
-        now = self._seconds()
         for key in [key for key, one in self._buckets.items() if now >= one.full_at]:
             del self._buckets[key]
 

@@ -54,6 +54,7 @@ TITLE_SECONDS = 5.0
 LOGOUT_SECONDS = 20.0
 FIRST_STEP_SECONDS = 20.0
 ADOPT_SECONDS = 60.0
+CREDENTIALS = "creds.json"
 
 _KINDS = {"file": "document", "voice": "audio"}
 _MENTION = re.compile(r"@\+?(\d{6,15})\b", re.ASCII)
@@ -99,6 +100,8 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
         self._dont_abandon()
         session = None
         try:
+            if self._session is None and not await self.host.in_thread(self._may_be_linked):
+                raise LoggedOut(NOT_LINKED)  # nothing has to be installed or started to know that
             session = await self._begin()
             await self._follow(session)
         finally:
@@ -136,7 +139,7 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
 
     async def _open(self) -> Session:
         command = await self._command()
-        directory = await self.host.in_thread(self._directory)
+        directory = await self.host.in_thread(self._make_directory)
         options: dict[str, Any] = {"markOnline": not self.settings.self_chat_mode}
         if self.settings.socket_url is not None:
             options["socketUrl"] = self.settings.socket_url
@@ -167,13 +170,20 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
                 self.host.warn("")
         return command
 
+    @property
     def _directory(self) -> Path:
         configured = self.settings.auth_dir
-        directory = (
-            self.host.directory / "auth" if configured is None else Path(configured).expanduser()
-        )
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return directory
+        if configured is None:
+            return self.host.directory / "auth"
+        return Path(configured).expanduser()
+
+    def _may_be_linked(self) -> bool:
+        own = self.settings.command is None
+        return not own or (self._directory / CREDENTIALS).is_file()
+
+    def _make_directory(self) -> Path:
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self._directory
 
     # Receiving
 

@@ -32,8 +32,8 @@ _FATAL = {
     403: "WhatsApp has blocked this account or device",
     405: "WhatsApp does not accept this version of its client any more; update clawgw",
     411: "the phone's WhatsApp is too old for linked devices; update it",
-    440: "another process has connected with the same WhatsApp login; stop it, then enable the "
-    "channel again",
+    440: "another process has connected with the same WhatsApp login; stop it, then restart the "
+    "Gateway",
 }
 _PASSED_ON = (
     "PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "NODE_OPTIONS", "NODE_EXTRA_CA_CERTS",

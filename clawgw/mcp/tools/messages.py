@@ -24,7 +24,7 @@ class Send(Arguments, frozen=True):
 
 async def send(context: Context, asked: Send) -> list[Piece]:
     """Send a message."""
-    await context.gateway.request(
+    answer = await context.gateway.request(
         "send",
         {
             "channel": asked.channel,
@@ -34,6 +34,8 @@ async def send(context: Context, asked: Send) -> list[Piece]:
             "idempotencyKey": str(uuid.uuid4()),
         },
     )
+    if answer.get("queued"):
+        return [f"Kept for {asked.to}: {asked.channel} gets it as soon as that is possible."]
     return [f"Sent to {asked.to} by {asked.channel}."]
 
 

@@ -62,6 +62,7 @@ class LimitTests(SynchronousTestCase):
     def learn(self, remaining: int, after: float, *, route: str = ROUTE, major: str = "1") -> None:
         headers = {
             "X-RateLimit-Bucket": "abcd",
+            "X-RateLimit-Limit": "5",
             "X-RateLimit-Remaining": str(remaining),
             "X-RateLimit-Reset-After": str(after),
         }
@@ -78,6 +79,20 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(self.limits.wait(self.ROUTE, "1"), 1.0)
         self.clock.advance(1)
         self.assertEqual(self.limits.wait(self.ROUTE, "1"), 0)
+
+    def test_those_who_waited_do_not_all_go_at_once(self) -> None:
+        self.learn(0, 2.0)
+        self.clock.advance(2)
+        waits = [self.limits.wait(self.ROUTE, "1") for _ in range(7)]
+        self.assertEqual(waits, [0, 0, 0, 0, 0, 2.0, 2.0])
+
+    def test_an_answer_does_not_know_of_the_requests_after_it(self) -> None:
+        self.learn(4, 2.0)
+        for _ in range(3):
+            self.assertEqual(self.limits.wait(self.ROUTE, "1"), 0)
+        self.learn(3, 1.0)
+        waits = [self.limits.wait(self.ROUTE, "1") for _ in range(2)]
+        self.assertEqual(waits, [0, 1.0])
 
     def test_another_channel_has_its_own(self) -> None:
         self.learn(0, 4.0)
@@ -99,6 +114,7 @@ class LimitTests(SynchronousTestCase):
         for remaining, after in (("x", "1"), ("1", "nan"), ("1", "inf"), ("-1", "1"), ("1", "")):
             headers = {
                 "X-RateLimit-Bucket": "abcd",
+                "X-RateLimit-Limit": "5",
                 "X-RateLimit-Remaining": remaining,
                 "X-RateLimit-Reset-After": after,
             }

@@ -386,6 +386,9 @@ class Victim(ProcessProtocol):
         if b"up\n" in self.said and not self.up.called:
             self.up.callback(None)
 
+    def errReceived(self, data: bytes) -> None:
+        sys.stderr.write(data.decode())  # it has nothing to complain of
+
     def send(self, chat: str, key: str) -> None:
         line = json.dumps({"chat": chat, "key": key}) + "\n"
         self.transport.write(line.encode())  # type: ignore[union-attr]

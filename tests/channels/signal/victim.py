@@ -24,11 +24,14 @@ from tests.channels.fake_host import FakeHost
 class Forgetful(FakeHost):
     """Its disk takes for ever."""
 
+    never: list[Deferred[None]]
+
     async def received(
         self, messages: Sequence[Inbound], cursor: Mapping[str, str | None] | None = None
     ) -> None:
         if messages:
-            await Deferred()
+            self.never = [Deferred()]  # what nobody holds would be collected, and all that waits
+            await self.never[0]
 
     def connected(self, **details: str) -> None:
         sys.stdout.write("up\n")
@@ -53,7 +56,7 @@ def main() -> None:
     number, directory, *command = sys.argv[1:]
     settings = SignalAccount(account=number, command=tuple(command))
     adapter = SignalAdapter("default", settings, Forgetful(reactor, Path(directory)))
-    Deferred.fromCoroutine(adapter.run())
+    Deferred.fromCoroutine(adapter.run()).addErrback(lambda why: print(why, file=sys.stderr))
     stdio.StandardIO(Orders(adapter))
     reactor.run()  # type: ignore[attr-defined]
 
