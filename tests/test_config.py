@@ -191,6 +191,102 @@ class Mistakes(SynchronousTestCase):
         self.assertIsInstance(config, Config)
 
 
+class ChannelSections(SynchronousTestCase):
+    """`channels`, `bindings` and `session.dmScope`."""
+
+    def parse(self, **value: Any) -> Config:
+        return parse_config(json.dumps(value), "f")
+
+    def accounts(self, **telegram: Any) -> dict[str, Any]:
+        section = self.parse(channels={"telegram": telegram}).channels.telegram
+        assert section is not None
+        return section.accounts
+
+    def wrong(self, says: str, **value: Any) -> None:
+        problem = str(self.assertRaises(ConfigError, self.parse, **value))
+        self.assertIn(says, problem)
+        self.assertNotIn(SECRET, problem)
+
+    def test_an_account_says_the_rest_and_the_channel_what_is_common(self) -> None:
+        accounts = self.accounts(
+            dmPolicy="allowlist", allowFrom=["1"], mediaMaxMb=7,
+            accounts={
+                "work": {"botToken": "2:b", "allowFrom": ["2"]},
+                "play": {"botToken": "3:c", "dmPolicy": "pairing"},
+            },
+        )  # fmt: skip
+        work, play = accounts["work"], accounts["play"]
+        self.assertEqual((work.dm_policy, work.allow_from), ("allowlist", ("2",)))
+        self.assertEqual((play.dm_policy, play.allow_from), ("pairing", ("1",)))
+        self.assertEqual((work.media_max_mb, work.bot_token, play.bot_token), (7, "2:b", "3:c"))
+
+    def test_secrets_belong_to_one_account(self) -> None:
+        accounts = self.accounts(
+            botToken=SECRET, name="First", accounts={"default": {}, "work": {"mediaMaxMb": 7}}
+        )
+        self.assertEqual((accounts["default"].bot_token, accounts["default"].name),
+                         (SECRET, "First"))  # fmt: skip
+        self.assertEqual((accounts["work"].bot_token, accounts["work"].name), (None, None))
+        self.assertNotIn(SECRET, repr(accounts))
+
+    def test_a_login_is_one_accounts_too(self) -> None:
+        whatsapp = {"authDir": "/a", "accounts": {"default": {}, "second": {}}}
+        section = self.parse(channels={"whatsapp": whatsapp}).channels.whatsapp
+        assert section is not None
+        found = {name: account.auth_dir for name, account in section.accounts.items()}
+        self.assertEqual(found, {"default": "/a", "second": None})
+
+    def test_a_secret_that_is_no_accounts(self) -> None:
+        telegram = {"botToken": SECRET, "accounts": {"work": {"botToken": "2:b"}}}
+        self.wrong(
+            "channels.telegram.botToken belongs to the account 'default', which accounts does "
+            "not have",
+            channels={"telegram": telegram},
+        )
+
+    def test_names_of_accounts(self) -> None:
+        for name in ("work", "Work-2", "a.b_c", "x" * 64, "4912345"):
+            self.assertIn(name, self.accounts(accounts={name: {}}))
+        for name in ("..", ".hidden", "a/b", "../../x", "", "a b", "x" * 65, "a\0b"):
+            self.wrong("is no name for an account", channels={"telegram": {"accounts": {name: {}}}})
+
+    def test_what_an_account_cannot_be_told(self) -> None:
+        self.wrong("channels.telegram", channels={"telegram": {"dmPolicy": "everybody"}})
+        self.wrong("channels.telegram", channels={"telegram": {"accounts": {"a": {"x": 1}}}})
+        self.wrong("channels", channels={"icq": {}})
+
+    def test_odd_sections_are_errors_and_no_tracebacks(self) -> None:
+        for section in (None, [], 1, "x", {"accounts": []}, {"accounts": {"a": 1}}):
+            if section is not None:
+                self.wrong("channels.telegram", channels={"telegram": section})
+        self.assertEqual(self.accounts(accounts={}), {})
+
+    def test_bindings(self) -> None:
+        agents = {"list": [{"id": "main"}, {"id": "work"}]}
+        match = {"channel": "telegram", "peer": {"kind": "dm", "id": "7"}}
+        config = self.parse(agents=agents, bindings=[{"agentId": "work", "match": match}])
+        self.assertEqual(config.bindings[0].match.peer.id, "7")
+        for says, binding in (
+            ("bindings[0].agentId: there is no agent 'nobody'",
+             {"agentId": "nobody", "match": match}),
+            ("bindings[0].match.channel: there is no channel 'icq'",
+             {"agentId": "work", "match": {"channel": "icq"}}),
+            ("match", {"agentId": "work"}),
+        ):  # fmt: skip
+            self.wrong(says, agents=agents, bindings=[binding])
+
+    def test_a_binding_to_what_is_no_channel(self) -> None:
+        for name in ("media_days", "mediaDays", "allow_private_media_urls"):
+            binding = {"agentId": "main", "match": {"channel": name}}
+            self.wrong("there is no channel", bindings=[binding])
+
+    def test_who_shares_a_session(self) -> None:
+        self.assertEqual(self.parse().session.dm_scope, "main")
+        scope = "per-channel-peer"
+        self.assertEqual(self.parse(session={"dmScope": scope}).session.dm_scope, scope)
+        self.wrong("dmScope", session={"dmScope": "everybody"})
+
+
 class Files(SynchronousTestCase):
     """Where it is read from, and where state goes."""
 

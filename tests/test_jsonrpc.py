@@ -122,6 +122,13 @@ class Talking(ChildTestCase):
         results = await DeferredList([child.request("a", {}), child.request("b", {})])
         self.assertEqual(results, [(True, 1), (True, 2)])
 
+    async def test_asking_with_an_id_of_ones_own(self) -> None:
+        child = self.child("for _ in range(2):\n    write(id=read()['id'], result=1)\nread()")
+        first = child.request("m", {}, key="mine")
+        self.assertRaises(ValueError, child.request, "m", {}, key="mine")
+        self.assertEqual(await first, 1)
+        self.assertEqual(await child.request("m", {}, key="mine"), 1)
+
     async def test_telling(self) -> None:
         child = self.child("write(method='heard', params={'what': read()}); read()")
         child.notify("hello", {"a": "ü\n"})

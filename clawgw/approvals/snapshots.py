@@ -120,13 +120,17 @@ def _ending(approval: Approval) -> dict[str, Any]:
         "source": wire.ApprovalSource(
             agent_id=request.agent_id or UNSET, session_key=request.session_key or UNSET
         ),
-        "resolver": wire.ApprovalResolver(
-            kind="device" if reason == "user" else "system",
-            id=approval.resolver_id or UNSET,
-        ),
+        "resolver": _resolver(approval.resolver_id, by_a_person=reason == "user"),
         "decision": approval.decision if status in ("allowed", "denied") else UNSET,
         "reason": reason,
     }
+
+
+def _resolver(device_id: str | None, *, by_a_person: bool) -> Any:
+    """Who decided; left out for somebody in a chat, who has no device."""
+    if by_a_person:
+        return wire.ApprovalResolver(kind="device", id=device_id) if device_id else UNSET
+    return wire.ApprovalResolver(kind="system")
 
 
 def _place(cursor: str | None) -> tuple[int, str] | None:

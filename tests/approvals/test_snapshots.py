@@ -63,6 +63,13 @@ class GetTests(SnapshotTestCase):
         self.assertEqual(shown["resolver"], {"kind": "device", "id": "device-ann"})
         self.assertEqual(shown["source"], {"agentId": "main", "sessionKey": "agent:main:main"})
 
+    def test_somebody_in_a_chat_has_no_device(self) -> None:
+        self.ask("a")
+        self.do(self.book.resolve("a", "deny", Resolver("Bob on Telegram")))
+        shown = self.shown("a")
+        self.assertEqual((shown["status"], shown["reason"]), ("denied", "user"))
+        self.assertNotIn("resolver", shown)
+
     def test_what_nobody_decided(self) -> None:
         self.ask("late")
         self.clock.advance(7)

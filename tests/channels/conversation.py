@@ -171,9 +171,7 @@ class ConversationCase(SynchronousTestCase):
             self.database, self.book, self.runs,
             lambda agent, session: self.agents[agent].forget_session(session), now_ms,
         )  # fmt: skip
-        self.approvals = ApprovalBook(
-            self.clock, self.database, self.events, self.remember, now_ms
-        )
+        self.approvals = ApprovalBook(self.clock, self.database, self.events, self.remember, now_ms)
         self.changes = 0
         self.channels = Channels(
             self.parsed(),

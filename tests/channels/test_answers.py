@@ -66,9 +66,7 @@ class Delivering(Case):
         turn = self.begin()
         turn.say("I think that")
         turn.fail(AgentUnavailable("the model is on fire"))
-        self.assertEqual(
-            self.sent, ["I think that\n\n⚠️ I could not answer: the model is on fire"]
-        )
+        self.assertEqual(self.sent, ["I think that\n\n⚠️ I could not answer: the model is on fire"])
 
     def test_no_internals_of_a_mistake(self) -> None:
         self.begin().fail(ValueError("with a secret"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 import os
 import stat
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -336,9 +338,7 @@ class Asking(FileTestCase):
 
     def on_terminal(self, *arguments: str) -> Terminal:
         terminal = Terminal()
-        env = environment(self.state)
-        argv = [sys.executable, "-m", "clawgw.cli", *arguments]
-        reactor.spawnProcess(terminal, sys.executable, argv, env=env, usePTY=True)  # type: ignore[attr-defined]
+        terminal.run(arguments, environment(self.state))
         self.addCleanup(terminal.stop)
         return terminal
 
@@ -348,20 +348,31 @@ class Terminal(ProcessProtocol):
 
     def __init__(self) -> None:
         self.seen = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.ended: Deferred[None] = Deferred()
         self._waits: tuple[str, Deferred[None]] | None = None
 
+    def run(self, arguments: Sequence[str], environ: dict[str, str]) -> None:
+        """Type a command."""
+        argv = [sys.executable, "-m", "clawgw.cli", *arguments]
+        process: Any = reactor
+        process.spawnProcess(self, sys.executable, argv, env=environ, usePTY=True)
+
     async def answer(self, question: str, text: str) -> None:
         """Wait for a question, and type."""
-        if question not in self.seen:
-            asked: Deferred[None] = Deferred()
-            self._waits = (question, asked)
-            await asked
+        await self.shows(question)
         assert self.transport is not None
         self.transport.write(f"{text}\n".encode())
 
+    async def shows(self, text: str) -> None:
+        """Wait until something is seen."""
+        if text not in self.seen:
+            shown: Deferred[None] = Deferred()
+            self._waits = (text, shown)
+            await shown
+
     def outReceived(self, data: bytes) -> None:
-        self.seen += data.decode()
+        self.seen += self._decoder.decode(data)
         if self._waits is not None and self._waits[0] in self.seen:
             (_, asked), self._waits = self._waits, None
             asked.callback(None)

@@ -9,7 +9,9 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.channels.telegram.fake import TOKEN, FakeTelegram
-from tests.support.cli import Result, start
+from tests.channels.whatsapp.fake import FakeSidecar
+from tests.cli.test_channels import Terminal
+from tests.support.cli import Result, environment, start
 from tests.support.gateway import GatewayProcess
 
 
@@ -53,6 +55,29 @@ class LiveTests(TestCase):
         removed = await self.run_clawgw("channels", "remove", "telegram", "--yes")
         self.assertEqual(removed.code, 0, removed)
         self.assertEqual(fake.complaints, [])
+
+    async def test_whatsapp_is_added_and_linked_in_one_go(self) -> None:
+        sidecar = FakeSidecar(reactor, linked=False)
+        await sidecar.start()
+        self.addCleanup(sidecar.stop)
+        self.state = Path(self.mktemp())
+        off = {"enabled": False, "command": sidecar.command}
+        gateway = GatewayProcess(self.state, config={"channels": {"whatsapp": off}})
+        await deferToThread(gateway.start)
+        self.addCleanup(lambda: deferToThread(gateway.stop))
+
+        terminal = Terminal()
+        environ = environment(self.state, CLAWGW_GATEWAY_TOKEN="test-token")
+        terminal.run(["channels", "add", "whatsapp"], environ)
+        self.addCleanup(terminal.stop)
+        await terminal.shows("then scan this code")
+        await terminal.shows("█" * 20)
+        sidecar.scan()
+        await terminal.shows("WhatsApp is linked as +4915100000001")
+        await terminal.ended
+        status = await self.run_clawgw("channels", "status")
+        self.assertIn("connected", status.out)
+        self.assertEqual(sidecar.complaints, [])
 
     async def run_clawgw(self, *arguments: str, stdin: str = "") -> Result:
         command = start(arguments, self.state, stdin, CLAWGW_GATEWAY_TOKEN="test-token")

@@ -43,7 +43,7 @@ _EXPLAINED = {
     50045: "the file is too large for Discord",
 }
 
-_ID = r"[1-9]\d{4,20}"
+_ID = r"\d{1,20}"
 _ADDRESSES = (
     (re.compile(rf"(?:discord:)?(?:user:|dm:)({_ID})\Z"), "user:"),
     (re.compile(rf"<@!?({_ID})>\Z"), "user:"),

@@ -62,21 +62,33 @@ class Login:
             LoginProblem
         """
         self._life = Deferred.fromCoroutine(self._run())
-        return await self.wait(START_SECONDS, None)
+        await self._change_from(lambda: self._address is None, START_SECONDS)
+        return self._step()
 
     async def wait(self, seconds: float, shown: str | None) -> LoginStep:
-        """How it is going, as soon as there is something other than the code that is shown.
+        """How it is going, as soon as somebody has logged in, or another code is to be shown.
+
+        Args:
+            shown: the code that is shown; None: no other can be.
 
         Raises:
             LoginProblem
         """
-        if self.under_way and self._address == shown:
+        await self._change_from(lambda: shown in (None, self._address), seconds)
+        return self._step()
+
+    async def _change_from(self, still: Callable[[], bool], seconds: float) -> None:
+        """Wait while the login is under way and something is still so."""
+        until = self._reactor.seconds() + seconds
+        while self.under_way and still() and (left := until - self._reactor.seconds()) > 0:
             change: Deferred[None] = Deferred()
             self._watchers.append(change)
-            timer = self._reactor.callLater(seconds, self._tell, change)
+            timer = self._reactor.callLater(left, self._tell, change)
             await change
             if timer.active():
                 timer.cancel()
+
+    def _step(self) -> LoginStep:
         if self._problem is not None:
             raise LoginProblem(self._problem)
         if self._number is not None:

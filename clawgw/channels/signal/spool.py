@@ -32,7 +32,7 @@ from twisted.python.filepath import FilePath
 from clawgw.channels.adapter import Fault
 from clawgw.jsonrpc import JsonRpcProcess, OnNotification, OnRequest
 
-CHUNK = 256 * 1024
+CHUNK = 64 * 1024
 POLL_SECONDS = 0.1
 LOCK_PAUSE = 0.1
 LOCK_SECONDS = 30.0

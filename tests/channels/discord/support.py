@@ -26,8 +26,13 @@ class DiscordCase(ChannelCase):
         self.world = self.fake.world
         self.guild, self.general, self.thread = make_guild(self.fake)
         self.alice = self.world.user("alice")
+        self.addCleanup(self._look_for_complaints)
         self.addCleanup(self._close_connections)
         super().setUp()
+
+    def _look_for_complaints(self) -> None:
+        """Whatever a test is about: nothing may be asked that Discord does not describe."""
+        self.assertEqual(self.fake.complaints(), [])
 
     async def _close_connections(self) -> None:
         """What an account keeps open for its next request."""

@@ -215,6 +215,13 @@ class Beginning(IMessageCase):
         problem = await running.ended()
         self.assertEqual(str(problem), "imsg: it cannot watch any more: disk I/O error")
 
+    async def test_checking_before_it_is_configured(self) -> None:
+        self.assertEqual(await self.adapter().check(), {"chats": 1})
+        self.fake.denied = "Full Disk Access"
+        await self.fails(self.adapter().check(), Fatal)
+        self.fake.fault("chats.list", "die")
+        await self.fails(self.adapter().check(), Fault)
+
     async def test_the_words_that_start_it(self) -> None:
         self.assertEqual(IMessageAccount().words, ("imsg", "rpc"))
         remote = IMessageAccount(command=("ssh", "-T", "mac", "imsg"), db_path="/x/chat.db")

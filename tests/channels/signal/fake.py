@@ -143,6 +143,7 @@ class FakeSignal(FakeRpc):
         sent: every message that went out, in order: what people see, doubles and all.
         reactions, receipts, typing: params of what went out besides.
         attachments: files that came with messages, by id.
+        daemon_account: whom the daemon was started for; None: for all accounts.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -157,6 +158,7 @@ class FakeSignal(FakeRpc):
         self.attachments: dict[str, bytes] = {}
         self.handed_out = 0
         self.paused = False
+        self.daemon_account: str | None = None
         self._links: dict[str, Deferred[dict[str, Any]]] = {}
         self._now = 1_790_000_000_000
         self._subscriptions = 0
@@ -283,7 +285,7 @@ class FakeSignal(FakeRpc):
 
     def opened(self, session: Session) -> None:
         words = session.argv
-        number = None
+        number = self.daemon_account if words == ["daemon"] else None
         for flag, value in pairwise(words):
             if flag in ("-a", "--account", "-u", "--username"):
                 number = value

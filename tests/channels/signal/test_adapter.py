@@ -449,6 +449,23 @@ class Daemons(SignalCase):
         await host.until(lambda: len(host.messages) == 2)
         self.assertEqual(host.again, [])
 
+    async def test_one_that_runs_for_one_account(self) -> None:
+        self.fake.daemon_account = BOT
+        adapter = self.adapter(socket=self.fake.listen_daemon())
+        await self.start(adapter)
+        host: Any = adapter.host
+        self.fake.write(self.alice, "hi")
+        await host.until(lambda: bool(host.messages))
+        await adapter.send(self.target(self.alice.uuid), self.part(1, "yo"))
+        self.assertNotIn("account", self.fake.calls[-1].params)
+        nameless = self.adapter(socket=self.fake.listen_daemon(), account=None)
+        self.assertIn("does not tell its number", str(await Running(nameless).ended()))
+
+    async def test_a_socket_that_is_none(self) -> None:
+        problem = await Running(self.adapter(socket="tcp:host:99999")).ended()
+        self.assertIsInstance(problem, Fatal)
+        self.assertIn("channels.signal.socket: 'tcp:host:99999' is neither", str(problem))
+
     async def test_nothing_listens(self) -> None:
         running = Running(self.adapter(socket="tcp:127.0.0.1:1"))
         problem = await running.ended()
@@ -486,6 +503,19 @@ class Accounts(SignalCase):
         self.fake.account("+15553333333")
         self.assertIn("several", str(await Running(adapter).ended()))
 
+    async def test_it_ends_while_it_is_asked_for_its_accounts(self) -> None:
+        self.fake.fault("listAccounts", "die")
+        problem = await Running(self.adapter(account=None)).ended()
+        self.assertEqual(str(problem), "signal-cli: it ended with exit code 137")
+        problem = await Running(self.adapter(account=None, command=("no-such-one",))).ended()
+        self.assertIn("install signal-cli", str(problem))
+
+    async def test_it_ends_before_it_is_up(self) -> None:
+        self.fake.fault("version", "die")
+        problem = await Running(self.adapter()).ended()
+        self.assertEqual(str(problem), "signal-cli: it ended with exit code 137")
+        self.assertNotIsInstance(problem, LoggedOut)
+
     async def test_it_does_not_start_in_time(self) -> None:
         self.fake.fault("version", "silence")
         running = Running(self.adapter(startup_timeout_ms=1000))
@@ -497,6 +527,14 @@ class Accounts(SignalCase):
         self.fake.unlink(BOT)
         self.assertIsInstance(await running.ended(), Fault)
         self.assertIsInstance(await Running(adapter).ended(), LoggedOut)
+
+    async def test_checking_before_it_is_configured(self) -> None:
+        for settings in ({}, {"account": None}, {"socket": self.fake.listen_daemon()}):
+            self.assertEqual(await self.adapter(**settings).check(), {"number": BOT})
+        await self.fails(self.adapter(account="+4915111111111").check(), LoggedOut)
+        await self.fails(self.adapter(command=("no-such-program-here",)).check(), Fatal)
+        self.fake.fault("listAccounts", "die")
+        await self.fails(self.adapter().check(), Fault)
 
 
 class Linking(SignalCase):
@@ -532,8 +570,21 @@ class Linking(SignalCase):
         unchanged = await adapter.login_wait(0.05, another.qr)
         self.assertEqual(unchanged, another)
         await self.fake.until(lambda: len(self.fake.called("finishLink")) == 2)
+        waiting = Deferred.fromCoroutine(adapter.login_wait(30))  # it can show no other code
+        assert another.qr is not None
+        self.fake.expire_link(another.qr)
+        await self.fake.until(lambda: len(self.fake.called("finishLink")) == 3)
+        self.assertNoResult(waiting)
+        self.fake.scan(self.fake.links[-1], "+15553333333")
+        said = await self.fails(waiting, LoginProblem)
+        self.assertIn("channels.signal.account is", str(said))
+
+    async def test_signal_cli_ends_in_the_middle(self) -> None:
+        adapter = self.adapter()
+        step = await adapter.login_start(force=False)
+        await self.fake.until(lambda: bool(self.fake.called("finishLink")))
         self.fake.cut()
-        said = await self.fails(adapter.login_wait(30, another.qr), LoginProblem)
+        said = await self.fails(adapter.login_wait(30, step.qr), LoginProblem)
         self.assertIn("was not linked", str(said))
 
     async def test_another_number_than_configured(self) -> None:

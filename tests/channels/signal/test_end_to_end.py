@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clawgw.channels.messages import Outbound
+from clawgw.channels.signal import outgoing
 from clawgw.channels.signal.provider import PROVIDER
 from tests.channels.harness import ChannelCase
 from tests.channels.signal.fake import FakeSignal, unsuccessful
@@ -64,12 +65,14 @@ class SignalEndToEnd(ChannelCase):
         self.assertEqual(done.state, "delivered")
         self.assertEqual([sent.text for sent in self.fake.sent], ["patience"])
 
-    async def test_an_answer_that_got_lost_is_no_second_message(self) -> None:
+    async def test_an_answer_that_comes_too_late_is_no_second_message(self) -> None:
+        self.patch(outgoing, "SEND_SECONDS", 0.2)
+        self.patch(outgoing, "BUSY_SECONDS", 0.2)
         account = await self.start(PROVIDER, self.settings)
-        self.fake.fault("send", "delay", seconds=1.0)
-        account.courier.open(True)
+        self.fake.fault("send", "delay", seconds=2.0)
         done = await self.deliver(account, self.alice.uuid, "once")
         self.assertEqual((done.state, len(self.fake.sent)), ("delivered", 1))
+        self.assertEqual(done.ids, (f"{BOT}:{self.fake.sent[0].timestamp}",))
 
     async def test_a_child_killed_in_the_middle_may_double_and_is_counted(self) -> None:
         account = await self.start(PROVIDER, self.settings)

@@ -281,7 +281,9 @@ export class Session {
     // First of all, so that the stanza is known when Baileys decrypts it.
     socket.ws.prependListener("CB:message", (stanza) => this._noteStanza(stanza));
     socket.ws.on("CB:ack,class:message", mine((node) => this._acked(node.attrs)));
-    socket.ev.on("creds.update", mine(() => this._saveCreds()));
+    // Also when the socket is on its way out; but not when the login it had has been given up.
+    const { creds } = this._auth;
+    socket.ev.on("creds.update", () => this._auth.creds === creds && this._saveCreds());
     socket.ev.on("connection.update", mine((update) => void this._changed(socket, update)));
     socket.ev.on("messages.upsert", mine((upsert) => void this._upserted(upsert)));
     socket.ev.on("messages.update", mine((updates) => this._updated(updates)));
@@ -502,7 +504,8 @@ export class Session {
       statusCode === 463
         ? "WhatsApp does not let this account write to that person first"
         : `WhatsApp refused the message (${error})`;
-    waiting.reject(new RpcError(statusCode >= 500 ? "failed" : "refused", words, { statusCode }));
+    const passing = statusCode >= 500 || statusCode === 429;
+    waiting.reject(new RpcError(passing ? "failed" : "refused", words, { statusCode }));
   }
 
   _quoted(quoted, chat) {
