@@ -251,14 +251,16 @@ class ChannelSections(SynchronousTestCase):
             self.wrong("is no name for an account", channels={"telegram": {"accounts": {name: {}}}})
 
     def test_what_an_account_cannot_be_told(self) -> None:
-        self.wrong("channels.telegram", channels={"telegram": {"dmPolicy": "everybody"}})
-        self.wrong("channels.telegram", channels={"telegram": {"accounts": {"a": {"x": 1}}}})
-        self.wrong("channels", channels={"icq": {}})
+        self.wrong("/channels/telegram/dmPolicy", channels={"telegram": {"dmPolicy": "everybody"}})
+        self.wrong(
+            "/channels/telegram/accounts/a", channels={"telegram": {"accounts": {"a": {"x": 1}}}}
+        )
+        self.wrong("/channels", channels={"icq": {}})
 
     def test_odd_sections_are_errors_and_no_tracebacks(self) -> None:
-        for section in (None, [], 1, "x", {"accounts": []}, {"accounts": {"a": 1}}):
-            if section is not None:
-                self.wrong("channels.telegram", channels={"telegram": section})
+        for section in ([], 1, "x", {"accounts": []}, {"accounts": {"a": 1}}):
+            self.wrong("at /channels/telegram", channels={"telegram": section})
+        self.assertIsNone(self.parse(channels={"telegram": None}).channels.telegram)
         self.assertEqual(self.accounts(accounts={}), {})
 
     def test_bindings(self) -> None:
@@ -269,7 +271,7 @@ class ChannelSections(SynchronousTestCase):
         for says, binding in (
             ("bindings[0].agentId: there is no agent 'nobody'",
              {"agentId": "nobody", "match": match}),
-            ("bindings[0].match.channel: there is no channel 'icq'",
+            ("/bindings/0/match/channel: must be ",
              {"agentId": "work", "match": {"channel": "icq"}}),
             ("match", {"agentId": "work"}),
         ):  # fmt: skip
@@ -278,7 +280,7 @@ class ChannelSections(SynchronousTestCase):
     def test_a_binding_to_what_is_no_channel(self) -> None:
         for name in ("media_days", "mediaDays", "allow_private_media_urls"):
             binding = {"agentId": "main", "match": {"channel": name}}
-            self.wrong("there is no channel", bindings=[binding])
+            self.wrong("/bindings/0/match/channel: must be ", bindings=[binding])
 
     def test_who_shares_a_session(self) -> None:
         self.assertEqual(self.parse().session.dm_scope, "main")
