@@ -117,6 +117,7 @@ class Account:
         self._over = True
         await self.courier.stop(seconds)
         await self._supervisor.stop()
+        await self.adapter.close()
 
     async def log_out(self) -> bool:
         """Give up the login, and disconnect; what is to be sent waits. Whether there was one.

@@ -301,6 +301,9 @@ class Adapter(ABC, Generic[SettingsT]):
         """Give up the login; returns whether there was one."""
         self._unsupported("log out; remove its token from the configuration")
 
+    async def close(self) -> None:
+        """Let go of whatever is held beside `run` (a login that goes on, an HTTP client)."""
+
     def _unsupported(self, what: str) -> NoReturn:
         raise Unsupported(f"{self.channel} cannot {what}")
 

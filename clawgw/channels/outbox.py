@@ -123,6 +123,9 @@ class Courier:
         adapter: what sends.
         on_sent: told None after every delivery, and the reason after every failure.
         now_ms: the time, in milliseconds since the epoch.
+
+    Attributes:
+        doubles: how many parts may have arrived twice since the start.
     """
 
     log = Logger()
@@ -149,6 +152,7 @@ class Courier:
         self._tries: dict[str, int] = {}
         self._paused_until = 0.0
         self._wake: Any = None
+        self.doubles = 0
         self._open = False
         self._stopping = False
 
@@ -352,6 +356,11 @@ class Courier:
             )
         shipment.doubts += 1
         shipment.doubled += 1
+        self.doubles += 1
+        self.log.warn(
+            "{name}: message {seq} is sent again; it may arrive twice",
+            name=self._name, seq=shipment.row.seq,
+        )  # fmt: skip
         return None
 
     async def _arrived(self, shipment: _Shipment, message_id: str) -> None:

@@ -83,6 +83,7 @@ def snapshot(
         allow_from=sorted(account.policy.allow_from),
         last_error=status.last_error or UNSET,
         warning=status.warning or UNSET,
+        possible_doubles=account.courier.doubles or UNSET,
         last_connected_at=status.last_connected_at or UNSET,
         last_start_at=status.last_start_at or UNSET,
         last_stop_at=status.last_stop_at or UNSET,

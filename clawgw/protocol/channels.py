@@ -88,6 +88,8 @@ class ChannelMeta(Open, frozen=True):
 class AccountSnapshot(Open, frozen=True):
     """One account, as apps read it. Nothing here is a secret; times in milliseconds.
 
+    `possibleDoubles`: how many messages may have arrived twice since the start.
+
     `canLogin`, `canLoginByCode` (ours): there is a login with a QR code; and with a code to type.
     """
 
@@ -106,6 +108,7 @@ class AccountSnapshot(Open, frozen=True):
     can_login_by_code: Maybe[bool] = UNSET
     last_error: Maybe[str] = UNSET
     warning: Maybe[str] = UNSET
+    possible_doubles: Maybe[Count] = UNSET
     last_connected_at: Maybe[Count] = UNSET
     last_start_at: Maybe[Count] = UNSET
     last_stop_at: Maybe[Count] = UNSET

@@ -246,7 +246,7 @@ public struct A2uiState: Codable, Equatable, Sendable {
     }
 }
 
-/// One account, as apps read it. Nothing here is a secret; times in milliseconds. `canLogin`, `canLoginByCode` (ours): there is a login with a QR code; and with a code to type.
+/// One account, as apps read it. Nothing here is a secret; times in milliseconds. `possibleDoubles`: how many messages may have arrived twice since the start. `canLogin`, `canLoginByCode` (ours): there is a login with a QR code; and with a code to type.
 public struct AccountSnapshot: Codable, Equatable, Sendable {
     public let accountId: String
     public let enabled: Bool
@@ -263,6 +263,7 @@ public struct AccountSnapshot: Codable, Equatable, Sendable {
     public let canLoginByCode: Bool?
     public let lastError: String?
     public let warning: String?
+    public let possibleDoubles: Int?
     public let lastConnectedAt: Int?
     public let lastStartAt: Int?
     public let lastStopAt: Int?
@@ -289,6 +290,7 @@ public struct AccountSnapshot: Codable, Equatable, Sendable {
         canLoginByCode: Bool? = nil,
         lastError: String? = nil,
         warning: String? = nil,
+        possibleDoubles: Int? = nil,
         lastConnectedAt: Int? = nil,
         lastStartAt: Int? = nil,
         lastStopAt: Int? = nil,
@@ -314,6 +316,7 @@ public struct AccountSnapshot: Codable, Equatable, Sendable {
         self.canLoginByCode = canLoginByCode
         self.lastError = lastError
         self.warning = warning
+        self.possibleDoubles = possibleDoubles
         self.lastConnectedAt = lastConnectedAt
         self.lastStartAt = lastStartAt
         self.lastStopAt = lastStopAt

@@ -33,7 +33,6 @@ from tests.faults.support import echo_agents
 from tests.support.gateway import GatewayProcess
 from tests.support.wire import CLOSE, Client, Cut, device
 
-IN = OUT = 1000
 PEOPLE = 8
 KILLS = 20
 CUTS = 8
@@ -79,7 +78,7 @@ class Surface(ABC):
 
 
 class Sender(threading.Thread):
-    """A client that sends `OUT` messages, again where it got no answer.
+    """A client that sends messages, again where it got no answer.
 
     Attributes:
         answered: the answers, by number.
@@ -151,7 +150,13 @@ class Sender(threading.Thread):
 
 
 class Storm(TestCase):
-    """What every provider's test does; not a test by itself."""
+    """What every provider's test does; not a test by itself.
+
+    Attributes:
+        messages: how many come in, and how many are sent.
+    """
+
+    messages = 1000
 
     timeout = 400
     seed = 20261122
@@ -173,7 +178,7 @@ class Storm(TestCase):
         self.gateway = GatewayProcess(self.state / "gateway", config=config)
         await deferToThread(self.gateway.start)
         self.addCleanup(lambda: deferToThread(self.gateway.kill))
-        sender = Sender(self.gateway.port, device(self.state), surface, list(range(OUT)))
+        sender = Sender(self.gateway.port, device(self.state), surface, list(range(self.messages)))
         self.addCleanup(setattr, sender, "stopped", True)
         sender.start()
         await self._weather(sender)
@@ -186,7 +191,7 @@ class Storm(TestCase):
         strikes = ["kill"] * KILLS + ["cut"] * CUTS
         self.chance.shuffle(strikes)
         for number, strike in enumerate(strikes, 1):
-            until = IN * number // len(strikes)
+            until = self.messages * number // len(strikes)
             while said < until:
                 for _ in range(min(BURST, until - said)):
                     self.surface.say(said % PEOPLE, f"in {said} end")
@@ -219,19 +224,19 @@ class Storm(TestCase):
             " UNION ALL SELECT 'said', ? - count(*) FROM inbox"
             " UNION ALL SELECT 'runs', count(*) FROM runs WHERE ended_at IS NULL"
             " UNION ALL SELECT 'outbox', count(*) FROM outbox WHERE ended_at IS NULL",
-            IN,
+            self.messages,
         )
         return {name: count for name, count in rows if count}
 
     def _check(self, sender: Sender) -> None:
         self.assertEqual(sender.problems, [])
-        self.assertEqual(len(sender.answered), OUT)
-        came = [f"in {number} end" for number in range(IN)]
+        self.assertEqual(len(sender.answered), self.messages)
+        came = [f"in {number} end" for number in range(self.messages)]
         bodies = self._rows("SELECT body FROM messages WHERE role = 'user'")
         kept = Counter(json.loads(body)["content"][0]["text"] for (body,) in bodies)
         self.assertEqual(kept, Counter(came))
         states = dict(self._rows("SELECT state, count(*) FROM inbox GROUP BY state"))
-        self.assertEqual(states, {"routed": IN})
+        self.assertEqual(states, {"routed": self.messages})
         failed = self._rows("SELECT key, error FROM outbox WHERE state = 'failed'")
         self.assertEqual(failed, [])
         self._check_shown()
@@ -240,11 +245,11 @@ class Storm(TestCase):
     def _check_shown(self) -> None:
         shown = Counter(text.strip() for text in self.surface.shown())
         restarted = sum(count for text, count in shown.items() if RESTARTED in text)
-        wanted = {f"out {number} end" for number in range(OUT)}
+        wanted = {f"out {number} end" for number in range(self.messages)}
         self.assertEqual(wanted - set(shown), set(), "never arrived")
         answers = {text for text in shown if text.startswith("in ")}
         interrupted = self._rows("SELECT count(*) FROM runs WHERE state = 'error'")[0][0]
-        self.assertEqual(len(answers) + interrupted, IN)
+        self.assertEqual(len(answers) + interrupted, self.messages)
         self.assertGreaterEqual(restarted, interrupted)
         doubles = sum(count - 1 for text, count in shown.items() if RESTARTED not in text)
         doubles += restarted - interrupted

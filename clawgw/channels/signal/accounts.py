@@ -25,6 +25,7 @@ CONNECT_SECONDS = 10.0
 
 NOT_INSTALLED = "install signal-cli, or set channels.signal.cliPath"
 _NOT_LINKED = "run `clawgw channels login signal` and scan the code"
+_MANUAL = ("--receive-mode", "manual")
 
 
 class Accounts:
@@ -142,9 +143,6 @@ class Accounts:
         )  # fmt: skip
 
 
-_MANUAL = ("--receive-mode", "manual")
-
-
 def nothing_to_ask(method: str, params: dict[str, Any]) -> None:
     """`signal-cli` asks nothing."""
     raise RpcError(METHOD_NOT_FOUND, "nothing can be asked here")
@@ -167,8 +165,10 @@ def _only(listed: list[str], wanted: str | None) -> str:
         raise Fatal("signal-cli has several accounts: set channels.signal.account to one of them")
     if wanted is None and listed:
         return listed[0]
-    if wanted is None or wanted not in listed:
-        raise LoggedOut(f"{wanted or 'no account'} is not linked: {_NOT_LINKED}")
+    if wanted is None:
+        raise LoggedOut(f"no account is linked: {_NOT_LINKED}")
+    if wanted not in listed:
+        raise LoggedOut(f"{wanted} is not linked: {_NOT_LINKED}")
     return wanted
 
 

@@ -94,6 +94,7 @@ class SignalAdapter(Adapter[SignalAccount]):
         self._texts: OrderedDict[str, str] = OrderedDict()
         self._login: Login | None = None
         self._child: SpooledProcess | None = None
+        self._early: list[dict[str, Any]] = []
         self._intake = Intake(host.received, lambda _: None)
         self._position: Callable[[], dict[str, str] | None] = lambda: None
 
@@ -208,6 +209,7 @@ class SignalAdapter(Adapter[SignalAccount]):
             if self.settings.socket is not None:
                 number, self._common = await self._accounts.of_daemon(link)
                 self._own = Own(number)
+                self._hear_early()
             await self._greet(link)
             await storing
         finally:
@@ -231,9 +233,19 @@ class SignalAdapter(Adapter[SignalAccount]):
     # Receiving
 
     def _heard(self, method: str, params: dict[str, Any]) -> None:
-        if method == "receive":
-            self._intake.put(self._inbound(params), self._position())
-            self._renew()
+        if method != "receive":
+            return
+        if not self._own.number:
+            self._early.append(params)
+            return
+        self._intake.put(self._inbound(params), self._position())
+        self._renew()
+
+    def _hear_early(self) -> None:
+        """What a daemon said before it was known which account is ours."""
+        early, self._early = self._early, []
+        for params in early:
+            self._heard("receive", params)
 
     def _inbound(self, params: dict[str, Any]) -> Inbound | None:
         if "envelope" not in params and isinstance(params.get("result"), dict):

@@ -94,7 +94,8 @@ class Spool:
         names = [path.name for path in await self.left()]
         number = int(names[-1].partition(".")[0]) + 1 if names else 1
         path = self._directory / f"{number:08d}.jsonl"
-        return path, await self._in_thread(_create, path)
+        # Not in a thread: were we cancelled meanwhile, nobody would have the locked descriptor.
+        return path, _create(path)
 
 
 def _create(path: Path) -> int:

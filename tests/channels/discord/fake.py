@@ -20,7 +20,15 @@ from twisted.web.server import Site
 
 from tests.channels.discord.gateway import Gateway
 from tests.channels.discord.rest import Rest
-from tests.channels.discord.world import JSON, Channel, Guild, Interaction, User, World
+from tests.channels.discord.world import (
+    JSON,
+    Channel,
+    Guild,
+    Interaction,
+    User,
+    World,
+    member_of,
+)
 
 BUTTON, ACTION_ROW = 2, 1
 
@@ -181,9 +189,7 @@ class FakeDiscord:
         message = self.world.find(channel, message_id)
         assert message is not None
         intent = 1 << 10 if channel.guild else 1 << 13
-        where = (
-            {"guild_id": channel.guild, "member": {"user": user.json()}} if channel.guild else {}
-        )
+        where = {"guild_id": channel.guild, "member": member_of(user)} if channel.guild else {}
         self.world.dispatch(
             "MESSAGE_REACTION_ADD",
             {
@@ -226,7 +232,7 @@ class FakeDiscord:
             "attachment_size_limit": 10_485_760,
         }
         if channel.guild:
-            payload |= {"guild_id": channel.guild, "member": {"user": user.json(), "roles": []}}
+            payload |= {"guild_id": channel.guild, "member": member_of(user)}
         else:
             payload["user"] = user.json()
         if source:

@@ -30,6 +30,14 @@ PRIVILEGED = GUILD_MEMBERS | GUILD_PRESENCES | MESSAGE_CONTENT
 KNOWN_INTENTS = sum(1 << bit for bit in (*range(17), 20, 21, 24, 25))
 
 JSON = dict[str, Any]
+_ROLE = {
+    "permissions": "8",
+    "position": 0,
+    "color": 0,
+    "hoist": False,
+    "managed": False,
+    "mentionable": False,
+}
 
 
 @dataclass
@@ -75,8 +83,17 @@ class Channel:
         if self.recipient:
             return {**out, "recipients": [self.recipient.json()]}
         out |= {"guild_id": self.guild, "name": self.name, "parent_id": self.parent}
+        out |= {"rate_limit_per_user": 0, "topic": None, "nsfw": False}
+        out |= {"position": 0, "permission_overwrites": []}
         if self.parent:
-            out["thread_metadata"] = {"archived": False, "locked": self.locked}
+            ago = "2026-01-01T00:00:00+00:00"
+            out |= {"owner_id": "1", "message_count": 0, "member_count": 1}
+            out["thread_metadata"] = {
+                "archived": False,
+                "locked": self.locked,
+                "auto_archive_duration": 1440,
+                "archive_timestamp": ago,
+            }
         return out
 
 
@@ -95,11 +112,31 @@ class Guild:
             "unavailable": False,
             "member_count": 2,
             "members": [],
-            "roles": [self.bot_role],
+            "owner_id": "1",
+            "roles": [{**_ROLE, "id": self.id, "name": "@everyone"}, self.bot_role],
+            "emojis": [],
+            "features": [],
+            "large": False,
+            "presences": [],
+            "voice_states": [],
             "joined_at": self.joined_at,
             "channels": [c.json() for c in self.channels if not c.parent and c.readable],
             "threads": [c.json() for c in self.channels if c.parent and c.readable],
         }
+
+
+def member_of(user: User | None) -> JSON:
+    """A person in a server; with a message the user stands beside it."""
+    member = {
+        "nick": None,
+        "roles": [],
+        "joined_at": "2026-01-01T00:00:00+00:00",
+        "deaf": False,
+        "mute": False,
+        "flags": 0,
+        "permissions": "8",
+    }
+    return {**member, "user": user.json()} if user else member
 
 
 @dataclass
@@ -181,7 +218,7 @@ class World:
         return user
 
     def guild(self, name: str) -> Guild:
-        role = {"id": self.snowflake(), "name": "Claw", "tags": {"bot_id": self.bot.id}}
+        role = {**_ROLE, "id": self.snowflake(), "name": "Claw", "tags": {"bot_id": self.bot.id}}
         guild = Guild(self.snowflake(), name, role, datetime.now(UTC).isoformat())
         self.guilds[guild.id] = guild
         self.dispatch("GUILD_CREATE", guild.json(), GUILDS)
@@ -259,7 +296,7 @@ class World:
         """Dispatch a message's event; a session without MESSAGE_CONTENT sees no content of it."""
         more = {}
         if channel.guild:
-            more = {"guild_id": channel.guild, "member": {"nick": None, "roles": []}}
+            more = {"guild_id": channel.guild, "member": member_of(None)}
         for session in list(self.sessions.values()):
             if session.intents & (GUILD_MESSAGES if channel.guild else DIRECT_MESSAGES):
                 session.dispatch(event, {**self.visible(session.intents, channel, message), **more})

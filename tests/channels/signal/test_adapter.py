@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal as signals
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -425,9 +427,8 @@ class Daemons(SignalCase):
         self.assertIn("connection", str(await running.ended()))
 
     async def test_over_a_unix_socket_in_manual_mode(self) -> None:
-        path = Path(self.mktemp())
-        os.chdir("/")  # a socket's path must be short
-        path = Path("/tmp") / f"clawgw-signal-{os.getpid()}"
+        path = Path(tempfile.mkdtemp(), "socket")  # its path must be short
+        self.addCleanup(shutil.rmtree, path.parent)
         adapter = self.adapter(
             socket=self.fake.listen_socket(str(path)), receive_mode="manual", account=None
         )
@@ -438,6 +439,15 @@ class Daemons(SignalCase):
         await host.until(lambda: bool(host.messages))
         self.assertEqual(host.messages[0].text, "hi")
         await running.stop()
+
+    async def test_what_a_daemon_says_before_it_says_who_it_is(self) -> None:
+        for number in range(20):
+            self.fake.write(self.alice, f"m{number}")
+        adapter = self.adapter(socket=self.fake.listen_daemon(), account=None)
+        await self.start(adapter)
+        host: Any = adapter.host
+        await host.until(lambda: len(host.messages) == 20)
+        self.assertEqual(host.texts, [f"m{number}" for number in range(20)])
 
     async def test_messages_for_other_accounts_are_not_ours(self) -> None:
         self.fake.account("+15553333333")
@@ -494,6 +504,12 @@ class Accounts(SignalCase):
         problem = await running.ended()
         self.assertIsInstance(problem, LoggedOut)
         self.assertIn("clawgw channels login signal", str(problem))
+
+    async def test_there_is_no_account(self) -> None:
+        self.fake.accounts.clear()
+        problem = await Running(self.adapter(account=None)).ended()
+        self.assertIsInstance(problem, LoggedOut)
+        self.assertIn("no account is linked: run", str(problem))
 
     async def test_the_only_account_needs_no_name(self) -> None:
         adapter = self.adapter(account=None)

@@ -107,8 +107,12 @@ class RealSurface(Surface):
 
 
 class RealStorm(Storm):
-    """The Gateway, the sidecar, Baileys, and a simulated WhatsApp."""
+    """The Gateway, the sidecar, Baileys, and a simulated WhatsApp.
 
+    Fewer messages, because end-to-end encryption of both ends takes its time; as many kills.
+    """
+
+    messages = 250
     timeout = 900
 
     async def test_nothing_is_lost(self) -> None:
