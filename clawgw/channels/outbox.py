@@ -49,6 +49,7 @@ MOST_CHATS = 8
 SEND_SECONDS = 180.0
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 300.0
+LONGEST_ASKED = 3600.0
 TOO_OLD_MS = 3 * 24 * 3600 * 1000
 STORE_PAUSE = 2.0
 MOST_DOUBTS = 4
@@ -268,16 +269,18 @@ class Courier:
         try:
             shipment = await self._shipment(row)
             while shipment.done < len(shipment.parts):
-                if not await self._step(shipment):
-                    return self._pause(row.chat, None)
+                await self._step(shipment)
+            return None
         except (SendRefused, Unsupported) as problem:
             await self._fail(row, str(problem))
+            return None
         except SendLater as problem:
-            if self._now_ms() - row.created_at < TOO_OLD_MS:
-                return self._pause(row.chat, problem)
-            await self._fail(row, f"given up after three days: {problem}")
-        except SendUnknown as problem:  # of a question, not of a part
-            return self._pause(row.chat, SendLater(str(problem)))
+            later = problem
+        except SendUnknown as problem:
+            later = SendLater(f"{problem}; nobody knows whether it arrived")
+        if self._now_ms() - row.created_at < TOO_OLD_MS:
+            return self._pause(row.chat, later)
+        await self._fail(row, f"given up after three days: {later}")
         return None
 
     async def _shipment(self, row: OutboxRow) -> _Shipment:
@@ -308,11 +311,11 @@ class Courier:
             return split(*what)
         return cast("tuple[Part, ...]", await adapter.host.in_thread(split, *what))
 
-    async def _step(self, shipment: _Shipment) -> bool:
-        """Bring one part further; whether it arrived.
+    async def _step(self, shipment: _Shipment) -> None:
+        """Deliver the next part.
 
         Raises:
-            SendLater, SendRefused
+            SendLater, SendRefused, SendUnknown
         """
         message_id = await self._earlier(shipment) if shipment.unknown else None
         if message_id is None:
@@ -325,14 +328,7 @@ class Courier:
             except SendLater:
                 await self._update(shipment, state="queued")
                 raise
-            except SendUnknown as problem:
-                self.log.info(
-                    "{name}: message {seq}: {why}; its outcome is unknown",
-                    name=self._name, seq=shipment.row.seq, why=str(problem),
-                )  # fmt: skip
-                return False
         await self._arrived(shipment, message_id)
-        return True
 
     async def _earlier(self, shipment: _Shipment) -> str | None:
         """What became of an attempt whose outcome is unknown: its id, or None to send again.
@@ -415,7 +411,7 @@ class Courier:
         pause: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tries - 1, 20))
         if problem is not None:
             if problem.retry_after is not None:
-                pause = max(0.0, problem.retry_after)
+                pause = min(max(0.0, problem.retry_after), LONGEST_ASKED)
             if problem.account_wide:
                 self._paused_until = self._reactor.seconds() + pause
             self.log.info(

@@ -36,6 +36,7 @@ OnMessage = Callable[[str | bytes, bool], object]
 """Called with each message, ``str`` or ``bytes``, and whether it is binary (``bytes``)."""
 
 _CLOSE_GRACE = 3.0
+_READ_BYTES = 8192
 """Seconds a peer has to answer our close, or to end the connection after its own."""
 
 _NO_CODE = 1005
@@ -229,6 +230,7 @@ class _Line(WebSocketClientProtocol):
 
     def onOpen(self) -> None:
         self._open = True
+        _read_in_small_pieces(self.transport)
         self._expect_life()
         opening, self._opening = self._opening, None
         if opening is not None:
@@ -351,3 +353,16 @@ def _status(line: str | None) -> int | None:
     """The status in an HTTP status line, when there is one."""
     words = (line or "").split()
     return int(words[1]) if len(words) > 1 and words[1].isdecimal() else None
+
+
+def _read_in_small_pieces(transport: Any) -> None:
+    """Have the socket read a little at a time.
+
+    After a while of absence a provider sends thousands of small messages at once; the 64 KiB that
+    Twisted reads hold enough of them to keep the reactor for a tenth of a second.
+    """
+    while transport is not None:
+        if hasattr(transport, "bufferSize"):
+            transport.bufferSize = _READ_BYTES
+            return
+        transport = getattr(transport, "transport", None)

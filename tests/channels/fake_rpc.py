@@ -163,8 +163,8 @@ class FakeRpc(Factory):
     async def stop(self) -> None:
         """Close everything."""
         self.cut()
-        for port in self._ports:
-            await maybeDeferred(port.stopListening)
+        while self._ports:
+            await maybeDeferred(self._ports.pop().stopListening)
         for protocol in list(self.protocols):
             protocol.transport.abortConnection()  # type: ignore[union-attr]
         await self.until(lambda: not self.protocols)

@@ -91,9 +91,6 @@ class DiscordAdapter(Adapter[DiscordAccount]):
         session = load_session(saved) if load_me(saved) else None
         try:
             await self._converse(await self._where(session), session, saved)
-        except CancelledError:
-            await self._api.close()
-            raise
         except SocketUnreachable as problem:
             self._elsewhere = not self._elsewhere
             raise Fault(str(problem)) from None
@@ -239,6 +236,9 @@ class DiscordAdapter(Adapter[DiscordAccount]):
     async def edit(self, target: Target, message_id: str, part: Part) -> None:
         with sending():
             await self._api.edit(target.chat, message_id, edit_of(part))
+
+    async def close(self) -> None:
+        await self._api.close()
 
     async def typing(self, target: Target) -> None:
         with sending():

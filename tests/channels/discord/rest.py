@@ -201,7 +201,8 @@ class Rest(Resource):
             if gone:
                 return
             request.setResponseCode(status)
-            request.setHeader("content-type", "application/json")
+            if answer:
+                request.setHeader("content-type", "application/json")
             for name, value in headers.items():
                 request.setHeader(name, value)
             if answer:

@@ -8,7 +8,6 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from clawgw.channels.account import Account
-from clawgw.channels.adapter import Provider
 from clawgw.channels.discord.provider import PROVIDER
 from tests.channels.discord.fake import FakeDiscord, make_guild
 from tests.channels.harness import ChannelCase
@@ -18,7 +17,6 @@ class DiscordCase(ChannelCase):
     """A test with a fake Discord: a server, a channel, a thread, and Alice."""
 
     def setUp(self) -> None:
-        self.adapters: list[Any] = []
         self.fake = FakeDiscord(reactor)
         self.fake.gateway.identify_seconds = 0
         self.fake.start()
@@ -27,22 +25,11 @@ class DiscordCase(ChannelCase):
         self.guild, self.general, self.thread = make_guild(self.fake)
         self.alice = self.world.user("alice")
         self.addCleanup(self._look_for_complaints)
-        self.addCleanup(self._close_connections)
         super().setUp()
 
     def _look_for_complaints(self) -> None:
         """Whatever a test is about: nothing may be asked that Discord does not describe."""
         self.assertEqual(self.fake.complaints(), [])
-
-    async def _close_connections(self) -> None:
-        """What an account keeps open for its next request."""
-        for adapter in self.adapters:
-            await adapter._api.close()
-
-    def account(self, provider: Provider, settings: dict[str, Any], name: str = "default") -> Any:
-        account = super().account(provider, settings, name)
-        self.adapters.append(account.adapter)
-        return account
 
     def settings(self, **more: Any) -> dict[str, Any]:
         return {"token": self.fake.token, "apiRoot": self.fake.api_root, **more}

@@ -427,8 +427,8 @@ class Daemons(SignalCase):
         self.assertIn("connection", str(await running.ended()))
 
     async def test_over_a_unix_socket_in_manual_mode(self) -> None:
-        path = Path(tempfile.mkdtemp(), "socket")  # its path must be short
-        self.addCleanup(shutil.rmtree, path.parent)
+        short = tempfile.mkdtemp()  # as the path of a socket must be
+        path = Path(short, "socket")
         adapter = self.adapter(
             socket=self.fake.listen_socket(str(path)), receive_mode="manual", account=None
         )
@@ -439,6 +439,8 @@ class Daemons(SignalCase):
         await host.until(lambda: bool(host.messages))
         self.assertEqual(host.messages[0].text, "hi")
         await running.stop()
+        await self.fake.stop()
+        shutil.rmtree(short)
 
     async def test_what_a_daemon_says_before_it_says_who_it_is(self) -> None:
         for number in range(20):
