@@ -275,7 +275,7 @@ class Connection(WebSocketClientProtocol):
         pending, self._pending = self._pending, {}
         greeting, self._greeting = self._greeting, None
         waiters, self._end_waiters = self._end_waiters, []
-        if greeting is not None:
+        if greeting is not None and not greeting.called:  # whoever waited may have cancelled it
             greeting.errback(reason)
         for request in pending.values():
             _stop(request.timer)

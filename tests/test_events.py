@@ -9,7 +9,9 @@ from clawgw.events import RULES, audible_events
 EVERYBODY = {"connect.challenge", "tick", "shutdown"}
 READERS = {"agent", "chat", "presence", "health", "talk.mode"}
 PAIRING = {
-    f"{what}.pair.{when}" for what in ("device", "node") for when in ("requested", "resolved")
+    f"{what}.pair.{when}"
+    for what in ("device", "node", "channel")
+    for when in ("requested", "resolved")
 }
 NODES = {"node.invoke.request", "node.invoke.cancel"}
 NEW = {"sessions.changed", "node.hostStats"}

@@ -88,11 +88,12 @@ class Connecting(ReferenceCase):
         for entry in hello["snapshot"]["presence"]:
             self.assert_contract("PresenceEntry", entry)
 
-    def test_announces_only_methods_of_the_contracts_and_its_canvas(self) -> None:
+    def test_announces_only_methods_of_the_contracts_and_its_own(self) -> None:
         hello = self.reference().connect(self.gateway.ws_url, token=TOKEN)
         announced = set(hello["features"]["methods"])
         older = recorded.flow(3, "connect")[-1].frame["payload"]["features"]["methods"]
-        own = {name for name in announced if name.startswith("canvas.")}
+        ours = ("canvas.", "channel.pair.", "node.approval.request")
+        own = {name for name in announced if name.startswith(ours)}
         self.assertEqual(announced - own - set(contract_methods()) - set(older), set())
 
     def test_goes_on_with_its_device_token_when_the_shared_token_is_wrong(self) -> None:
