@@ -31,9 +31,9 @@ class Command(NamedTuple):
 
 def command_in(text: str) -> Command | None:
     """The command a message is; None if it is for the agent."""
-    first, *words = text.split() or [""]
-    if not first.startswith("/"):
+    if not text.lstrip().startswith("/"):
         return None
+    first, *words = text.split()
     name = _NAMES.get(first[1:].partition("@")[0].lower())
     if name is None or (words and name != "approve"):
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import islice
 
 from twisted.internet.defer import Deferred
 
@@ -50,7 +51,7 @@ class Intake:
         self._wake()
 
     async def run(self) -> None:
-        """Store what is put in, until `finish`, or until cancelled.
+        """Store what is put in, until `finish`, or until cancelled; what is left then stays.
 
         Raises:
             StoreError: it could not be stored.
@@ -68,11 +69,13 @@ class Intake:
             something.callback(None)
 
     async def _store_some(self) -> None:
-        batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        batch = list(islice(self._waiting, BATCH))
         cursor = next((cursor for _, cursor in reversed(batch) if cursor is not None), None)
         messages = [message for message, _ in batch if message is not None]
         if messages or cursor is not None:
             await self._store(messages, cursor)
+        for _ in batch:
+            self._waiting.popleft()
         if self._holding and len(self._waiting) <= MOST_WAITING // 2:
             self._holding = False
             self._hold(False)

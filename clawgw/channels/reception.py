@@ -166,6 +166,9 @@ class Reception:
         if verdict.act == "drop":
             self._note_refusal(row, message, verdict.why)
             return self._settle(row, "dropped", verdict.why)
+        agent = self.routes.agent(row.channel, row.account, message)
+        if agent not in self.routes.keys.agents:
+            return self._not_yet(account, row, message, agent)
         command = command_in(message.text)
         if command is not None:
             return self._obey(account, row, message, command)
@@ -217,6 +220,14 @@ class Reception:
             return admitted
 
         return self._admit(account, message, self._database.write(change))
+
+    async def _not_yet(
+        self, account: Account, row: InboxRow, message: Inbound, agent_id: str
+    ) -> None:
+        """The configuration has a new agent for this; no other one may answer in its place."""
+        self.log.warn("agent {agent} begins with a restart of the Gateway", agent=agent_id)
+        text = "My Gateway has to be restarted before I can answer here. Write again then."
+        await self._reply(account, row, message, text, "dropped")
 
     async def _admit(
         self, account: Account, message: Inbound, written: Deferred[Admitted | None]

@@ -10,7 +10,7 @@ account; who comes later is told nothing, so that a flood of strangers costs no 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 
 from clawgw.protocol.errors import invalid
 from clawgw.store import channels as table
@@ -23,6 +23,7 @@ CODE_MS = 3_600_000
 MOST_WAITING = 3
 
 Account = tuple[str, str]
+Who = tuple[str, str, str]
 
 
 class SenderBook:
@@ -36,13 +37,16 @@ class SenderBook:
     def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
         self._database = database
         self._now_ms = now_ms
-        self._rows = {
-            (row.channel, row.account, row.sender): row for row in database.read(table.senders)
-        }
-        self._approved: dict[Account, set[str]] = {}
-        for row in self._rows.values():
-            if row.approved_at is not None:
-                self._approved.setdefault((row.channel, row.account), set()).add(row.sender)
+        self._asking: dict[Who, SenderRow] = {}  # few, however many were approved
+        self._approved: dict[Account, dict[str, SenderRow]] = {}
+        for row in database.read(table.senders):
+            self._keep(row)
+
+    def _keep(self, row: SenderRow) -> None:
+        if row.approved_at is None:
+            self._asking[row[:3]] = row
+        else:
+            self._approved.setdefault(row[:2], {})[row.sender] = row
 
     def approved(self, channel: str, account: str) -> Collection[str]:
         """The ids of those approved for an account."""
@@ -52,16 +56,17 @@ class SenderBook:
         """Those whose code still counts."""
         return [
             row
-            for row in self._rows.values()
-            if row.approved_at is None and self._counts(row) and channel in (None, row.channel)
+            for row in self._asking.values()
+            if self._counts(row) and channel in (None, row.channel)
         ]
 
     def accepted(self, channel: str | None = None) -> list[SenderRow]:
         """Those who were approved."""
         return [
             row
-            for row in self._rows.values()
-            if row.approved_at is not None and channel in (None, row.channel)
+            for rows in self._approved.values()
+            for row in rows.values()
+            if channel in (None, row.channel)
         ]
 
     def ask(self, stranger: SenderRow) -> SenderRow | None:
@@ -72,21 +77,21 @@ class SenderBook:
         Args:
             stranger: without a code.
         """
-        old = self._rows.get(stranger[:3])
-        if old is not None and old.code and self._counts(old):
+        old = self._asking.get(stranger[:3])
+        if old is not None and self._counts(old):
             return None
         account = stranger[:2]
         if len([row for row in self.waiting() if row[:2] == account]) >= MOST_WAITING:
             return None
         code = "".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH))
         row = stranger._replace(code=code, requested_at=self._now_ms())
-        self._rows[row[:3]] = row
+        self._keep(row)
         return row
 
     def withdraw(self, asked: SenderRow) -> None:
-        """A code of `ask` was never told to anybody."""
-        if self._rows.get(asked[:3]) == asked:
-            del self._rows[asked[:3]]
+        """A code of `ask` counts no more, or was never told to anybody."""
+        if self._asking.get(asked[:3]) == asked:
+            del self._asking[asked[:3]]
 
     async def approve(self, channel: str | None, code: str) -> SenderRow:
         """Let the holder of a code in.
@@ -97,8 +102,8 @@ class SenderBook:
         row = self._find(channel, code)
         new = row._replace(code=None, approved_at=self._now_ms())
         await self._database.write(table.put_sender, new)
-        self._rows[row[:3]] = new
-        self._approved.setdefault(row[:2], set()).add(row.sender)
+        self._asking.pop(row[:3], None)
+        self._keep(new)
         return new
 
     async def reject(self, channel: str | None, code: str) -> SenderRow:
@@ -117,27 +122,25 @@ class SenderBook:
         Raises:
             RequestError: there is none.
         """
-        row = self._rows.get((channel, account, sender))
-        if row is None or row.approved_at is None:
+        row = self._approved.get((channel, account), {}).get(sender)
+        if row is None:
             raise invalid(f"sender: {sender[:80]!r} is not approved for {channel} ({account})")
         await self._forget(row)
         return row
 
     async def prune(self) -> None:
         """Forget those who were never approved."""
-        old: Iterable[SenderRow] = [
-            row for row in self._rows.values() if row.approved_at is None and not self._counts(row)
-        ]
-        for row in old:
-            await self._forget(row)
+        for row in list(self._asking.values()):
+            if not self._counts(row) and self._asking.get(row[:3]) is row:
+                await self._forget(row)
 
     async def _forget(self, row: SenderRow) -> None:
         def change(connection: Connection) -> None:
             table.remove_sender(connection, row.channel, row.account, row.sender)
 
         await self._database.write(change)
-        self._rows.pop(row[:3], None)
-        self._approved.get(row[:2], set()).discard(row.sender)
+        self.withdraw(row)  # unless they have asked again meanwhile
+        self._approved.get(row[:2], {}).pop(row.sender, None)
 
     def _find(self, channel: str | None, code: str) -> SenderRow:
         wanted = code.strip().upper()

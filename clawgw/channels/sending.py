@@ -18,7 +18,7 @@ from clawgw.channels.account import Account
 from clawgw.channels.hub import Hub
 from clawgw.channels.messages import Outbound, Target
 from clawgw.channels.outbox import Delivery, delivery_of, put
-from clawgw.protocol.errors import invalid
+from clawgw.protocol.errors import invalid, unavailable
 from clawgw.sessions.book import SessionBook
 from clawgw.sessions.keys import SessionName
 from clawgw.sessions.messages import assistant_message, new_message, one_line
@@ -86,6 +86,8 @@ class Dispatch:
         if colon and self._is_channel(head) and channel in (None, head.lower()):
             channel, to = head.lower(), rest
         chosen = self._hub.choose(channel, account)
+        if chosen.missing is not None:
+            raise unavailable(f"{chosen.channel} ({chosen.name}): {chosen.missing}")
         try:
             chat, found = chosen.adapter.address(to)
         except ValueError as problem:

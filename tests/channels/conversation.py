@@ -157,11 +157,14 @@ class ConversationCase(SynchronousTestCase):
 
     def open(self) -> None:
         """As a start of the Gateway does; also after a crash."""
+        if hasattr(self, "runs"):
+            self.runs.stop()  # or it would begin what waits when it is collected as garbage
         now_ms = self.clock.now_ms
         self.events = RecordedEvents()
         self.agents = {"main": ToyAgent(), "work": ToyAgent()}
         agents: Any = self.agents
         self.runs = RunManager(self.clock, self.database, agents, self.events, 600.0, now_ms)
+        self.addCleanup(self.runs.stop)
         keys = SessionKeys("main", ["main", "work"])
         self.book = self.runs.book = SessionBook(
             self.database, keys, "store", lambda *_: ModelInfo("toy", "toy", 1000),

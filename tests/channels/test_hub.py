@@ -159,21 +159,27 @@ class Applying(Case):
             self.assertIsNotNone(self.hub.find("toy", name))
 
     def test_changes_are_made_one_after_the_other(self) -> None:
-        self.apply(one())
+        made: list[ToyAdapter] = []
+
+        def make(*given: Any) -> ToyAdapter:
+            made.append(ToyAdapter(*given))
+            return made[-1]
+
+        toy = replace(TOY, make=make)
+        self.apply(one(provider=toy))
         account = self.hub.find("toy", "default")
         assert account is not None
-        self.adapter_of().outcomes.append(Deferred())
-        seq = self.queue("slow")
-        self.database.connection.execute("UPDATE outbox SET account = 'default'")
-        account.courier.take(seq, "7")
-        changes = [self.begin(one(token="x")), self.begin(one(token="y"), one("work"))]
-        self.clock.advance(STOP_SECONDS)
+        made[0].outcomes.append(Deferred())
+        account.courier.take(self.queue("slow"), "7")
+        changes = [
+            self.begin(one(provider=toy, token="x")),
+            self.begin(one(provider=toy, token="y"), one("work")),
+        ]
+        self.clock.pump([STOP_SECONDS] * 2)
         for change in changes:
             self.successResultOf(change)
-        self.clock.advance(STOP_SECONDS)
-        found = self.hub.find("toy", "default")
-        assert found is not None
-        self.assertEqual(found.settings.token, "y")  # type: ignore[attr-defined]
+        self.assertEqual([adapter.settings.token for adapter in made], ["t", "x", "y"])
+        self.assertEqual([adapter.lives[-1].called for adapter in made], [True, True, False])
         self.assertTrue(self.running("work"))
 
     def test_nothing_is_connected_before_it_is_applied(self) -> None:

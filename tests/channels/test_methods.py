@@ -127,6 +127,11 @@ class Sending(ConversationCase):
         ):
             self.assertEqual(self.problem(**params).message, says)
 
+    def test_through_an_account_with_something_missing(self) -> None:
+        self.settings = {"default": {"token": None}}
+        self.do(self.channels.follow(self.parsed()))
+        self.assertEqual(self.problem().message, "toy (default): a token is missing: set token")
+
     def test_the_session_that_is_named_knows_of_it(self) -> None:
         self.send(sessionKey="main")
         rows = self.database.connection.execute("SELECT body FROM messages").fetchall()

@@ -14,6 +14,7 @@ from clawgw.channels.adapter import SendLater, SendRefused
 from clawgw.channels.messages import Inbound, Media, Quoted, Sender
 from clawgw.channels.routing import Binding, Match
 from clawgw.channels.senders import MOST_WAITING
+from clawgw.sessions.keys import SessionName
 from clawgw.store import channels as channel_table
 from clawgw.store import sessions as session_table
 from clawgw.store.database import StoreError
@@ -93,6 +94,14 @@ class Answered(ConversationCase):
         self.channels._reception.routes = replace(routes, bindings=[Binding("work", mine)])
         self.hear(direct(1, "hello"))
         self.assertEqual((len(self.turns), len(self.agents["work"].turns)), (0, 1))
+
+    def test_an_agent_that_a_changed_configuration_brings_is_not_replaced_by_another(self) -> None:
+        routes = self.channels._reception.routes
+        mine = Match(channel="toy", account="default")
+        self.channels._reception.routes = replace(routes, bindings=[Binding("new", mine)])
+        self.hear(direct(1, "hello"))
+        self.assertEqual((self.turns, self.inbox(), self.run_states()), ([], ["dropped"], []))
+        self.assertIn("has to be restarted", self.sent[0])
 
     def test_replies_quote_where_that_is_wanted(self) -> None:
         self.settings = {"default": self.settings["default"] | {"replyToMode": "first"}}
@@ -313,6 +322,19 @@ class Commands(ConversationCase):
         assert session is not None
         self.assertEqual(session.message_count, 2)
         self.assertEqual(len(self.turns), 2)
+
+    def test_however_long_that_takes(self) -> None:
+        begun: Deferred[None] = Deferred()
+
+        async def reset(name: SessionName) -> None:
+            await begun
+
+        found = self.channels._reception
+        self.patch(found, "_commands", found._commands._replace(reset=reset))
+        self.hear(direct(1, "/new"), direct(2, "and now something else"))
+        self.assertEqual(self.turns, [])
+        begun.callback(None)
+        self.assertEqual(len(self.turns), 1)
 
     def test_stop(self) -> None:
         self.assertEqual(self.answer("/stop", 1), "I was not doing anything.")

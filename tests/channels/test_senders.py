@@ -186,3 +186,22 @@ class Lists(Case):
         self.do(self.book.prune())
         self.assertEqual(self.book.waiting(), [kept])
         self.assertEqual([row.sender for row in self.database.read(table.senders)], ["1", "3"])
+
+    def test_not_who_asks_again_meanwhile(self) -> None:
+        self.ask("1")
+        self.ask("2")
+        self.hours(2)
+        kept: list[Any] = []
+        write = self.database.write
+
+        def slow(change: Any, *args: Any) -> Deferred[Any]:
+            done = write(change, *args)
+            if not kept:
+                kept.append(None)
+                kept[:] = [self.ask("1"), self.ask("2")]
+            return done
+
+        self.patch(self.database, "write", slow)
+        self.do(self.book.prune())
+        self.assertEqual(self.book.waiting(), kept)
+        self.assertEqual(self.database.read(table.senders), kept)

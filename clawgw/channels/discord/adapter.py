@@ -267,7 +267,7 @@ class DiscordAdapter(Adapter[DiscordAccount]):
 
 def _fault(problem: Exception) -> Fault:
     if isinstance(problem, Refused):
-        if problem.status == 401:
+        if problem.status == 401 and not problem.foreign:
             return Fatal(
                 "Discord does not accept the bot's token; set channels.discord.token to the one "
                 "on the application's page at Discord (Bot, Reset Token)"

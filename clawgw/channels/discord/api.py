@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from twisted.internet.task import deferLater
@@ -24,6 +24,7 @@ UPLOAD_SECONDS = 120.0
 PATIENCE = 10.0
 TRIES = 3
 PAGE = 100
+FILE_HOSTS = (".discordapp.com", ".discordapp.net", ".discord.com")
 EPHEMERAL = 1 << 6
 MESSAGE, DEFERRED = 4, 5  # kinds of answers to an interaction
 
@@ -40,12 +41,14 @@ class Refused(Exception):
     Attributes:
         status: of HTTP.
         code: Discord's own, 0 where it gave none.
+        foreign: the answer is none of Discord's API: something in between let nothing through.
     """
 
-    def __init__(self, status: int, code: int, message: str) -> None:
+    def __init__(self, status: int, code: int, message: str, *, foreign: bool = False) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.foreign = foreign
 
 
 class Throttled(Exception):
@@ -94,6 +97,19 @@ class Api:
     def __repr__(self) -> str:
         return "Api()"
 
+    def is_discords(self, url: str) -> bool:
+        """Whether an address is one of Discord's, or of the server that stands for it."""
+        try:
+            parts, root = urlsplit(url), urlsplit(self._root)
+            if (parts.scheme, parts.hostname, parts.port) == (
+                root.scheme, root.hostname, root.port
+            ):  # fmt: skip
+                return True
+        except ValueError:
+            return False
+        host = f".{parts.hostname or ''}"
+        return parts.scheme == "https" and host.endswith(FILE_HOSTS)
+
     def _headers(self) -> Mapping[str, str]:
         return {
             "Authorization": f"Bot {self._token()}",
@@ -136,7 +152,7 @@ class Api:
     async def open_dm(self, user: str) -> str:
         """The id of the conversation with a user; it is made if need be."""
         answer = await self._call("POST", "/users/@me/channels", json={"recipient_id": user})
-        return str(_object(answer)["id"])
+        return _id_in(answer)
 
     # Messages
 
@@ -161,7 +177,7 @@ class Api:
             answer = await self._call(
                 "POST", path, channel, form=form, files=(file,), timeout=UPLOAD_SECONDS
             )
-        return str(_object(answer)["id"])
+        return _id_in(answer)
 
     async def edit(self, channel: str, message: str, body: JSON) -> None:
         """Replace one of our messages."""
@@ -247,7 +263,7 @@ def _result(response: Response) -> Any:
     try:
         error = msgspec.json.decode(response.body, type=_Error)
     except (msgspec.DecodeError, RecursionError):
-        error = _Error()
+        raise Refused(response.status, 0, f"status {response.status}", foreign=True) from None
     message = error.message[:200] or f"status {response.status}"
     raise Refused(response.status, error.code, message)
 
@@ -264,6 +280,13 @@ def _wait(response: Response) -> _Wait:
 def _seconds(headers: Headers) -> float:
     text = headers.get("retry-after") or ""
     return float(min(int(text), 86_400)) if text.isdecimal() else 60.0
+
+
+def _id_in(value: Any) -> str:
+    found = _object(value).get("id")
+    if not isinstance(found, str):
+        raise HttpBadAnswer("Discord's answer names nothing that was made.", 200)
+    return found
 
 
 def _object(value: Any) -> JSON:

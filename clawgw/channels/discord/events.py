@@ -44,6 +44,9 @@ SLACK_MS = 60_000
 """Messages of different channels may have been stored in another order than they were written."""
 
 DAY_MS = 24 * 3600 * 1000
+AWAITED = "awaited"
+"""In the cursor: the servers whose history is still to be read, as long as there is a gap."""
+
 _WITH_MESSAGES = {0, 2, 5, 13, DM, *THREADS}
 
 _T = TypeVar("_T")
@@ -84,7 +87,7 @@ class Events:
         self._saved = saved
         self._on_session = on_session
         self._gap = saved.get("gap")
-        self._awaited: set[str] = set()
+        self._awaited = set(saved.get(AWAITED, "").split())
         self.me = load_me(saved)
         self.feed: Feed
 
@@ -181,7 +184,12 @@ class Events:
         self._gap = self._gap_until_now()
         self._awaited = _guild_ids(frame.d)
         await self._host.remember(
-            {"gap": self._gap, "me": msgspec.json.encode(self.me).decode(), "session": None}
+            {
+                "gap": self._gap,
+                AWAITED: self._still_awaited(),
+                "me": msgspec.json.encode(self.me).decode(),
+                "session": None,
+            }
         )
         if self._gap is None:
             self.feed.note("last", snowflake(self._now_ms()))  # nothing older counts
@@ -249,9 +257,15 @@ class Events:
     def _done_with(self, guild: str | None) -> None:
         """When all servers have come, nothing is missing any more."""
         self._awaited.discard(guild or "")
-        if self._gap is not None and not self._awaited:
+        if self._gap is None:
+            return
+        if not self._awaited:
             self._gap = None
             self.feed.note("gap", None)
+        self.feed.note(AWAITED, self._still_awaited())
+
+    def _still_awaited(self) -> str | None:
+        return " ".join(sorted(self._awaited)) or None if self._gap is not None else None
 
     # Places
 
@@ -262,6 +276,10 @@ class Events:
             channel = _as(Channel, frame.d)
             if channel is not None:
                 self._places.learn(channel)
+        elif frame.t == "GUILD_DELETE":
+            guild = _as(Guild, frame.d)
+            if guild is not None and not guild.unavailable:
+                self._done_with(guild.id)  # the bot is no longer in it
         elif frame.t in ("CHANNEL_DELETE", "THREAD_DELETE"):
             channel = _as(Channel, frame.d)
             if channel is not None:

@@ -27,6 +27,8 @@ async def fetch_file(api: Api, media: Media, path: Path, max_bytes: int) -> Medi
     url = str(media.ref.get("url", ""))
     if media.size > max_bytes:
         raise SendRefused(f"it is larger than {max_bytes // 1024 // 1024} MB")
+    if not api.is_discords(url):
+        raise SendRefused("the file is not at Discord")
     try:
         try:
             info = await api.http.download(url, path, max_bytes=max_bytes)
@@ -64,7 +66,7 @@ async def _new_link(api: Api, ref: dict[str, Any]) -> str:
     for entry in message.message_snapshots:
         found += entry.message.attachments
     for attachment in found:
-        if attachment.id == ref.get("id"):
+        if attachment.id == ref.get("id") and api.is_discords(attachment.url):
             return attachment.url
     raise SendRefused("Discord no longer has the file")
 

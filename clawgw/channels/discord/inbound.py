@@ -83,7 +83,7 @@ def written(message: Message, place: Place, around: Around) -> Inbound | None:
     return Inbound(
         message_id=message.id,
         chat=place.chat(),
-        sender=sender(message.author, message.member),
+        sender=sender(_author(message), message.member),
         sent_at=milliseconds(message.id),
         text=_text(message, around)[:MAX_TEXT],
         kind=kind,
@@ -160,13 +160,23 @@ def asked(interaction: Interaction, place: Place) -> Inbound | None:
 
 
 def sender(user: User, member: Member | None) -> Sender:
-    """Who wrote. Only what cannot be chosen at will is a name an allowlist may use."""
-    username = user.username.lower()
+    """Who wrote. Only what cannot be chosen at will is a name an allowlist may use.
+
+    Names of people are unique; those of bots and webhooks are not. One of digits alone would be
+    taken for somebody's id.
+    """
+    username = "" if user.bot else user.username.lower()
+    bare = () if username.isdecimal() else (username,)
     return Sender(
         id=user.id,
-        names=(username, f"@{username}") if username else (),
+        names=(*bare, f"@{username}") if username else (),
         name=(member.nick if member else None) or user.global_name or user.username,
     )
+
+
+def _author(message: Message) -> User:
+    is_webhook = message.webhook_id is not None
+    return msgspec.structs.replace(message.author, bot=True) if is_webhook else message.author
 
 
 def _heard(message: Message, around: Around) -> bool:

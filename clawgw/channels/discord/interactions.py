@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.logger import Logger
 
 from clawgw.channels.adapter import Host
@@ -27,6 +28,9 @@ from clawgw.channels.policy import Policy, judge
 
 COMMAND, COMPONENT = 2, 3
 SHOWN = 1_800
+PRESS_SECONDS = 10.0
+"""Messages that follow a press wait for it, but not for longer."""
+
 NOBODY: dict[str, Any] = {"parse": []}
 
 ASK = {
@@ -99,14 +103,18 @@ class Interactions:
             return
         if not await self._tell(interaction, DEFERRED, private=True):
             return
-        said = await self._host.pressed(
-            Press(
-                chat=place.chat(),
-                sender=sender(who, interaction.member),
-                message_id=interaction.message.id,
-                data=interaction.data.custom_id,
-            )
+        press = Press(
+            chat=place.chat(),
+            sender=sender(who, interaction.member),
+            message_id=interaction.message.id,
+            data=interaction.data.custom_id,
         )
+        work = Deferred.fromCoroutine(self._host.pressed(press))
+        work.addTimeout(PRESS_SECONDS, self._host.reactor)
+        try:
+            said = await work
+        except TimeoutError:
+            said = "That takes too long; please try again."
         body = {"content": said[:2000] or "Done.", "allowed_mentions": NOBODY}
         try:
             await self._api.fill(interaction.application_id, interaction.token, body)

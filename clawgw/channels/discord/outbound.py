@@ -160,6 +160,8 @@ def sending() -> Iterator[None]:
 
 
 def _refusal(problem: Refused) -> Exception:
+    if problem.foreign and problem.status < 500 and problem.status != 413:
+        return SendLater(f"something in between answered with {problem}", account_wide=True)
     if problem.status == 401:
         text = "Discord does not accept the bot's token"
         return SendLater(text, TOKEN_SECONDS, account_wide=True)

@@ -47,7 +47,10 @@ class Place:
         if self.guild_id is None:
             return () if self.is_direct else (GROUP_DM_KEY,)
         guild = self.guild_keys
-        own = list(channel_keys(guild, self.channel.id, self.channel.name or ""))[1:]
+        # Whoever may begin a thread chooses its name, so a thread is listed by its id only.
+        is_thread = self.channel.type in THREADS
+        name = "" if is_thread else self.channel.name or ""
+        own = list(channel_keys(guild, self.channel.id, name))[1:]
         if self.parent is not None:
             own += channel_keys(guild, self.parent.id, self.parent.name or "")
         return (*own, *guild)
@@ -140,7 +143,7 @@ class Places:
 
 def _unless_for_now(problem: Exception) -> None:
     """What is refused for a while only must not be taken for unknown."""
-    if isinstance(problem, Refused) and problem.status not in (403, 404):
+    if isinstance(problem, Refused) and (problem.foreign or problem.status not in (400, 403, 404)):
         raise problem
 
 

@@ -147,8 +147,14 @@ def slug(name: str) -> str:
 
 
 def guild_keys(guild_id: str, guild_name: str) -> tuple[str, ...]:
-    """What a server may be listed under, the most exact first."""
-    return (guild_id, slug(guild_name)) if guild_name else (guild_id,)
+    """What a server may be listed under, the most exact first.
+
+    Anybody can call a server anything: a name that reads like another's id, or like a key of
+    another kind, counts for nothing.
+    """
+    name = slug(guild_name)
+    is_taken = name.isdecimal() or "/" in name or name in (ANYBODY, GROUP_DM)
+    return (guild_id,) if is_taken or not name else (guild_id, name)
 
 
 def channel_keys(guild: tuple[str, ...], channel_id: str, name: str) -> Iterator[str]:

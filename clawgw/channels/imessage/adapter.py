@@ -31,9 +31,9 @@ from clawgw.channels.adapter import (
 from clawgw.channels.child import RpcLink, open_link
 from clawgw.channels.format import Format
 from clawgw.channels.imessage import targets
-from clawgw.channels.imessage.files import Files
+from clawgw.channels.imessage.files import Files, file_name
 from clawgw.channels.imessage.notes import Notes
-from clawgw.channels.imessage.rows import Row, inbound, row_of
+from clawgw.channels.imessage.rows import Row, inbound, row_of, unreadable
 from clawgw.channels.imessage.settings import IMessageAccount
 from clawgw.channels.intake import Intake
 from clawgw.channels.messages import Media, Part, Target
@@ -43,6 +43,7 @@ ASK_SECONDS = 30.0
 SEND_SECONDS = 120.0
 CONNECT_SECONDS = 10.0
 SETTLE_SECONDS = 15.0
+HUNG_SECONDS = 900.0
 LOOKED_THROUGH = 200
 REMEMBERED = 500
 MAX_FILE = 100 * 1024 * 1024
@@ -175,6 +176,9 @@ class IMessageAdapter(Adapter[IMessageAccount]):
             row = row_of(value)
         except ValueError as problem:
             self.host.log.warn("{why}", why=str(problem))
+            note = unreadable(value, self.settings.groups)
+            if note is not None:
+                self._intake.put(note)
             return
         if row.is_from_me:
             self._remember_ours(row.guid)
@@ -272,6 +276,9 @@ class IMessageAdapter(Adapter[IMessageAccount]):
         if note is None or note.guid is not None:
             return None if note is None else note.guid  # not even begun, or done
         wait = note.at + SETTLE_SECONDS - self.host.reactor.seconds()
+        if part.key in self._sending and wait < -HUNG_SECONDS:
+            self.host.log.warn("imsg has not answered for {s:g} s; it is ended", s=HUNG_SECONDS)
+            link.stop()
         if part.key in self._sending or wait > 0:
             raise SendLater("it may still be under way", max(wait, 1.0))
         try:
@@ -362,7 +369,8 @@ def _list(answer: Any, field: str) -> list[dict[str, Any]]:
 
 def _is_part(row: Row, part: Part) -> bool:
     if part.media is not None:
-        return any(file.transfer_name == part.media.name for file in row.attachments)
+        name = file_name(part.media.name)
+        return any(file.transfer_name == name for file in row.attachments)
     return row.said == part.text.strip()
 
 

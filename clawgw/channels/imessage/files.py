@@ -17,6 +17,7 @@ from typing import Any
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
@@ -71,7 +72,7 @@ class Files:
         Raises:
             SendRefused, SendLater
         """
-        name = _file_name(media.name)
+        name = file_name(media.name)
         if self._host is None:
             placed: str = await self._in_thread(_link, Path(media.path), key, name)
             return placed
@@ -80,19 +81,26 @@ class Files:
             f"mkdir -p {shlex.quote(directory)} && cd {shlex.quote(directory)}"
             f" && cat > {shlex.quote(name)} && pwd"
         )
-        descriptor = await self._in_thread(os.open, media.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            descriptor = await self._in_thread(os.open, media.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as problem:
+            raise SendRefused(f"the file cannot be read: {problem.strerror}") from None
         code, said = await self._ssh(self._host, command, {0: descriptor, 1: "r", 2: "r"})
         if code != 0:
             raise SendLater(f"the file could not be copied to {self._host}: {_last_line(said)}")
         return f"{_first_line(said)}/{name}"
 
     async def discard(self, media: OutMedia, key: str) -> None:
-        """It has been sent, and `imsg` has made a copy for Messages: what `place` made may go."""
+        """It has been sent, and `imsg` has made a copy for Messages: what `place` made may go.
+
+        Best effort: whether this works says nothing about the message.
+        """
         if self._host is None:
-            await self._in_thread(_unlink, Path(media.path), key, _file_name(media.name))
+            await self._in_thread(_unlink, Path(media.path), key, file_name(media.name))
             return
         command = f"rm -rf {shlex.quote(f'{OUTGOING}/{key}')}"
-        await self._ssh(self._host, command, {0: "w", 1: "r", 2: "r"})
+        with contextlib.suppress(SendLater):
+            await self._ssh(self._host, command, {0: "w", 1: "r", 2: "r"})
 
     async def _fetch(self, host: str, source: str, path: Path, max_bytes: int) -> int:
         quoted = shlex.quote(source)
@@ -128,8 +136,9 @@ class Files:
         try:
             return await run.ended
         except TimeoutError:
-            run.kill()
             raise SendLater(f"{host} took longer than {COPY_SECONDS:g} s") from None
+        finally:
+            run.kill()  # it has ended, unless it took too long or nobody waits for it any more
 
 
 class _Run(ProcessProtocol):
@@ -154,7 +163,8 @@ class _Run(ProcessProtocol):
             self.ended.callback((255 if code is None else code, self._said))
 
     def kill(self) -> None:
-        self.transport.signalProcess("KILL")  # type: ignore[union-attr]
+        with contextlib.suppress(ProcessExitedAlready):
+            self.transport.signalProcess("KILL")  # type: ignore[union-attr]
 
 
 def _copy(source: Path, path: Path, max_bytes: int) -> int:
@@ -197,7 +207,8 @@ def _directory(source: Path, key: str) -> Path:
     return source.parent / f"{source.name}.{key}"
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
+    """The name a file is sent under."""
     bare = "".join(c if c.isprintable() and c != "/" else "_" for c in name).lstrip(".")
     return bare[-120:] or "file"
 

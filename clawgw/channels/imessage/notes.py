@@ -2,7 +2,8 @@
 
 A note is made before a send, with the newest row the chat had, and completed with the message's
 GUID when `imsg` has answered. It is not thrown away then, because the Gateway may be killed before
-the answer has reached the outbox: the newest `KEPT` completed ones stay, and all others.
+the answer has reached the outbox: the newest `KEPT` completed ones stay, and all others for as long
+as the outbox may ask for them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import NamedTuple
 import msgspec
 
 KEPT = 64
+FORGOTTEN_SECONDS = 7 * 24 * 3600
+"""The outbox gives up after three days."""
 
 
 class Note(NamedTuple):
@@ -48,6 +51,8 @@ class Notes:
     def begin(self, key: str, after: int, at: int) -> None:
         """A part is about to be sent."""
         self._notes.pop(key, None)
+        for old in [key for key, note in self._notes.items() if note.at < at - FORGOTTEN_SECONDS]:
+            del self._notes[old]
         self._notes[key] = Note(after, at)
 
     def complete(self, key: str, guid: str) -> None:

@@ -81,6 +81,17 @@ class Row(Struct, frozen=True):
         return self.guid or f"row:{self.id}"
 
 
+class _Place(Struct, frozen=True):
+    """As much of a row as has to be right."""
+
+    id: int
+    chat_id: int
+    guid: Any = ""
+    sender: Any = ""
+    is_from_me: Any = False
+    is_group: Any = False
+
+
 def row_of(value: Any) -> Row:
     """A row out of an answer or a notification.
 
@@ -91,6 +102,30 @@ def row_of(value: Any) -> Row:
         return msgspec.convert(value, Row)
     except msgspec.ValidationError as problem:
         raise ValueError(f"a message of imsg cannot be read: {problem}") from None
+
+
+def unreadable(value: Any, groups: Collection[str]) -> Inbound | None:
+    """A note for a row that `row_of` cannot read; None if it is ours, or nobody knows whose.
+
+    Args:
+        groups: as for `inbound`.
+    """
+    try:
+        place = msgspec.convert(value, _Place)
+    except msgspec.ValidationError:
+        return None
+    if place.is_from_me is True:
+        return None
+    sender = place.sender if isinstance(place.sender, str) else ""
+    row = Row(
+        id=place.id, chat_id=place.chat_id, sender=sender, is_group=place.is_group is not False,
+        guid=place.guid if isinstance(place.guid, str) else "",
+    )  # fmt: skip
+    note = "[a message that cannot be read here]"
+    return Inbound(
+        message_id=row.key, chat=_chat(row, groups), sender=_sender(row), sent_at=0, text=note,
+        kind="notice",
+    )  # fmt: skip
 
 
 def inbound(

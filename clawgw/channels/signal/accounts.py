@@ -52,11 +52,18 @@ class Accounts:
         """A `signal-cli` for no account in particular, that receives nothing.
 
         Raises:
-            ProcessGone, Fatal
+            Fault: the daemon does not answer.
+            Fatal: there is no such program, or the address of the daemon is none.
         """
         if self._settings.socket is not None:
-            return await self.open_daemon(_ignore)
-        return await self._open((*self._settings.words, "jsonRpc", *_MANUAL), _ignore)
+            try:
+                return await self.open_daemon(_ignore)
+            except ProcessGone as problem:
+                raise Fault(str(problem)) from None
+        try:
+            return await self._open((*self._settings.words, "jsonRpc", *_MANUAL), _ignore)
+        except ProcessGone as problem:
+            raise Fatal(f"{problem}: {NOT_INSTALLED}") from None
 
     async def ours(self) -> str:
         """The number of our account.
@@ -101,10 +108,7 @@ class Accounts:
         Raises:
             Fault
         """
-        try:
-            link = await self.open_for_all()
-        except ProcessGone as problem:
-            raise Fatal(f"{problem}: {NOT_INSTALLED}") from None
+        link = await self.open_for_all()
         try:
             return (await self.of_daemon(link))[0]
         except (ProcessGone, RpcTimeout, RpcError) as problem:
@@ -124,10 +128,7 @@ class Accounts:
         return _numbers_in(await self._once("listAccounts", {}))
 
     async def _once(self, method: str, params: dict[str, Any]) -> Any:
-        try:
-            link = await self.open_for_all()
-        except ProcessGone as problem:
-            raise Fatal(f"{problem}: {NOT_INSTALLED}") from None
+        link = await self.open_for_all()
         seconds = self._settings.startup_timeout_ms / 1000
         try:
             return await link.request(method, params, timeout=seconds)

@@ -13,11 +13,12 @@ asked.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.task import deferLater
 
 from clawgw.channels.adapter import (
     Adapter,
@@ -38,15 +39,18 @@ from clawgw.channels.settings import entries
 from clawgw.channels.signal import sending
 from clawgw.channels.signal.accounts import NOT_INSTALLED, Accounts, nothing_to_ask, own_uuid
 from clawgw.channels.signal.answers import Answers
-from clawgw.channels.signal.envelope import Own, Wanted, inbound
+from clawgw.channels.signal.envelope import Own, Wanted, inbound, unreadable
 from clawgw.channels.signal.files import Files
 from clawgw.channels.signal.login import Login
 from clawgw.channels.signal.outgoing import BUSY_SECONDS, Outgoing
 from clawgw.channels.signal.settings import SignalAccount
 from clawgw.channels.signal.spool import Spool, SpooledProcess
 from clawgw.jsonrpc import ProcessGone, RpcError, RpcTimeout
+from clawgw.store.database import StoreError
 
 ASK_SECONDS = 30.0
+STORE_PAUSE = 2.0
+REST_SECONDS = 5.0
 SPOOL_LIMIT = 64 * 1024 * 1024
 REMEMBERED_TEXTS = 500
 QUOTED_LENGTH = 200
@@ -93,6 +97,7 @@ class SignalAdapter(Adapter[SignalAccount]):
         )
         self._texts: OrderedDict[str, str] = OrderedDict()
         self._login: Login | None = None
+        self._logging_out = False
         self._child: SpooledProcess | None = None
         self._early: list[dict[str, Any]] = []
         self._intake = Intake(host.received, lambda _: None)
@@ -104,6 +109,8 @@ class SignalAdapter(Adapter[SignalAccount]):
         """See `Adapter.run`."""
         if self._login is not None and self._login.under_way:
             raise Fault("waiting for the login to be completed", retry_after=BUSY_SECONDS)
+        if self._logging_out:
+            raise Fault("waiting for the logout to be completed", retry_after=BUSY_SECONDS)
         if self.settings.socket is None:
             await self._run_child()
         else:
@@ -150,7 +157,7 @@ class SignalAdapter(Adapter[SignalAccount]):
         return child
 
     async def _run_daemon(self) -> None:
-        self._intake = Intake(self.host.received, lambda on: _hold(link, on))
+        self._intake = Intake(self._store_for_good, lambda on: _hold(link, on))
         self._position = lambda: None
         try:
             link = await self._accounts.open_daemon(self._heard)
@@ -163,7 +170,29 @@ class SignalAdapter(Adapter[SignalAccount]):
         finally:
             self._link = None
             await link.stop()
+            await self._store_the_rest()
             self._answers.ended(orderly=False)
+
+    async def _store_for_good(
+        self, messages: Sequence[Inbound], cursor: Mapping[str, str | None] | None
+    ) -> None:
+        """Store what a daemon said, however long that takes: it is nowhere else."""
+        while True:
+            try:
+                return await self.host.received(messages, cursor)
+            except StoreError as problem:
+                self.host.log.warn("{why}; storing will be tried again", why=str(problem))
+                await deferLater(self.host.reactor, STORE_PAUSE)
+
+    async def _store_the_rest(self) -> None:
+        """Store what a daemon said last, within some seconds."""
+        self._intake.finish()
+        storing = Deferred.fromCoroutine(self._intake.run())
+        storing.addTimeout(REST_SECONDS, self.host.reactor)
+        try:
+            await storing
+        except TimeoutError:
+            self.host.log.error("the last messages of the daemon could not be stored")
 
     async def _greet(self, link: RpcLink) -> None:
         """Wait until it is up, and learn who we are.
@@ -256,7 +285,7 @@ class SignalAdapter(Adapter[SignalAccount]):
             message = inbound(params, self._own, self._wanted)
         except ValueError as problem:
             self.host.log.warn("{why}", why=str(problem))
-            return None
+            message = unreadable(params)
         if message is not None:
             self._texts[message.reply_id or message.message_id] = message.text[:QUOTED_LENGTH]
             if len(self._texts) > REMEMBERED_TEXTS:
@@ -366,8 +395,7 @@ class SignalAdapter(Adapter[SignalAccount]):
                     f"{self._own.number} is linked: log out first, with `clawgw channels logout`"
                 )
             return LoginStep(message=f"{self._own.number} is linked.", connected=True)
-        if self._login is not None:
-            self._login.stop()
+        await self.close()
         self._login = Login(self.host.reactor, self._accounts.open_for_all, self._linked)
         return await self._login.start()
 
@@ -385,12 +413,22 @@ class SignalAdapter(Adapter[SignalAccount]):
                 "this account was not linked by the Gateway: remove the device on the phone "
                 "(Settings, Linked devices), then run `signal-cli deleteLocalAccountData`"
             )
-        if self._link is not None:
-            link, self._link = self._link, None
-            await link.stop()
-        await self._accounts.remove(number)
-        await self.host.remember({"linked": None})
+        self._logging_out = True  # signal-cli gives an account to one process at a time
+        try:
+            link, self._link = self._child or self._link, None
+            if link is not None:
+                await link.stop()
+            await self._accounts.remove(number)
+            await self.host.remember({"linked": None})
+        finally:
+            self._logging_out = False
         return True
+
+    async def close(self) -> None:
+        """See `Adapter.close`: give up a login that is under way."""
+        if self._login is not None:
+            self._login.stop()
+            await self._login.ended()
 
     async def _linked(self, number: str) -> None:
         await self.host.remember({"linked": number})

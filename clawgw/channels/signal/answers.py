@@ -12,6 +12,10 @@ from typing import Any
 
 import msgspec
 
+from clawgw.channels.adapter import SendUnknown
+from clawgw.channels.signal.sending import failure_of
+from clawgw.jsonrpc import RpcError
+
 KEPT = 300
 
 _pairs = msgspec.json.Decoder(list[tuple[str, int]]).decode
@@ -23,6 +27,7 @@ class _Line(msgspec.Struct, frozen=True):
     method: str | None = None
     params: dict[str, Any] | None = None
     result: Any = None
+    error: Any = None
 
 
 class Answers:
@@ -43,9 +48,16 @@ class Answers:
     def answered(self, key: str, timestamp: int | None) -> None:
         """It was answered: sent at this millisecond, or not sent."""
         self._under_way.discard(key)
+        self._lost.pop(key, None)
         if timestamp is not None:
             self._sent[key] = timestamp
             _trim(self._sent)
+
+    def doubted(self, key: str) -> None:
+        """It was answered, but nobody can tell from the answer whether it was sent."""
+        self._under_way.discard(key)
+        self._lost[key] = None
+        _trim(self._lost)
 
     def ended(self, *, orderly: bool) -> bool:
         """The child has ended; orderly: with every answer given. Returns whether some are lost."""
@@ -85,8 +97,12 @@ class Answers:
             return None
         if read.method == "receive":
             return read.params
-        if isinstance(read.id, str) and (timestamp := timestamp_in(read.result)) is not None:
-            self.answered(read.id, timestamp)
+        if isinstance(read.id, str):
+            timestamp = timestamp_in(read.result)
+            if timestamp is not None or is_refusal(read.error):
+                self.answered(read.id, timestamp)
+            else:
+                self.doubted(read.id)
         return None
 
     def recall(self, sent: str | None, lost: str | None) -> None:
@@ -103,6 +119,14 @@ class Answers:
             "answers": msgspec.json.encode(list(self._sent.items())).decode(),
             "lost": msgspec.json.encode(list(self._lost)).decode(),
         }
+
+
+def is_refusal(error: Any) -> bool:
+    """Whether an answer to `send` says that it was certainly not sent."""
+    code = error.get("code") if isinstance(error, dict) else None
+    if type(code) is not int:
+        return False
+    return not isinstance(failure_of(RpcError(code, "", error.get("data"))), SendUnknown)
 
 
 def timestamp_in(result: Any) -> int | None:

@@ -212,6 +212,25 @@ def inbound(params: Mapping[str, Any], own: Own, wanted: Wanted) -> Inbound | No
         raise ValueError(f"a notification of signal-cli cannot be read: {problem}") from None
 
 
+def unreadable(params: Mapping[str, Any]) -> Inbound | None:
+    """A note that stands for a message that `inbound` cannot read; None if nobody knows whose."""
+    envelope = params.get("envelope")
+    if not isinstance(envelope, dict):
+        return None
+    content = envelope.get("dataMessage") or envelope.get("editMessage")
+    names = ("source", "sourceNumber", "sourceUuid", "sourceName")
+    known = {name: envelope[name] for name in names if isinstance(envelope.get(name), str)}
+    sender, timestamp = _sender(_read(_Envelope, known)), envelope.get("timestamp")
+    if not content or sender is None or type(timestamp) is not int:
+        return None
+    note = _notice(sender, timestamp, "[a message that cannot be read here]")
+    group = content.get("groupInfo") if isinstance(content, dict) else None
+    if not group:
+        return note
+    where = group.get("groupId") if isinstance(group, dict) else None
+    return replace(note, chat=Chat(id=where, kind="group")) if isinstance(where, str) else None
+
+
 def _content(envelope: _Envelope, own: Own, wanted: Wanted) -> Inbound | None:
     sender = _sender(envelope)
     if sender is None:

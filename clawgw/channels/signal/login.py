@@ -13,10 +13,11 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from clawgw.channels.adapter import LoginProblem, LoginStep
+from clawgw.channels.adapter import Fault, LoginProblem, LoginStep
 from clawgw.channels.child import RpcLink
 from clawgw.channels.signal.sending import USER_ERROR
 from clawgw.jsonrpc import ProcessGone, RpcError, RpcTimeout
+from clawgw.store.database import StoreError
 
 DEVICE_NAME = "clawgw"
 START_SECONDS = 60.0
@@ -103,6 +104,13 @@ class Login:
             self._life.addErrback(lambda failure: failure.trap(CancelledError) and None)
             self._life.cancel()
 
+    async def ended(self) -> None:
+        """Returns when nothing of it runs any more."""
+        if self._life is not None:
+            over: Deferred[None] = Deferred()
+            self._life.addBoth(lambda _: over.callback(None))  # `called` is, once it is cancelled
+            await over
+
     def _tell(self, *watchers: Deferred[None]) -> None:
         for watcher in watchers or tuple(self._watchers):
             if watcher in self._watchers:
@@ -118,7 +126,7 @@ class Login:
             finally:
                 await link.stop()
             await self._linked(number)
-        except (ProcessGone, RpcTimeout, RpcError, LoginProblem) as problem:
+        except (ProcessGone, RpcTimeout, RpcError, LoginProblem, Fault, StoreError) as problem:
             self._problem = f"The account was not linked: {problem}"
         except CancelledError:
             self._problem = "The login was given up."
@@ -130,7 +138,7 @@ class Login:
         for _ in range(MOST_CODES):
             started = await link.request("startLink", {}, timeout=START_SECONDS)
             self._address = _text(started, "deviceLinkUri")
-            self._tell()
+            self._reactor.callLater(0, self._tell)  # who is told may give this up at once
             try:
                 done = await link.request(
                     "finishLink",

@@ -1,6 +1,7 @@
 """Sending: a part is asked for with its key, and what becomes of it is kept in `Answers`.
 
 A request is not given up when its time is over: its answer may still come, and then `find` knows.
+If it does not come for long, the link is ended, and then nobody knows.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from clawgw.jsonrpc import ProcessGone, RpcError
 
 SEND_SECONDS = 120.0
 BUSY_SECONDS = 5.0
+HUNG_SECONDS = 900.0
 
 
 class Outgoing:
@@ -35,6 +37,7 @@ class Outgoing:
         self._answers = answers
         self._on_settled = settled
         self._uploads = DeferredLock()
+        self._asked_at: dict[str, float] = {}
 
     async def send(
         self, link: RpcLink | None, key: str, params: dict[str, Any], media: OutMedia | None
@@ -62,9 +65,10 @@ class Outgoing:
         if link is None:
             raise SendLater("signal-cli is not running")
         if self._answers.is_under_way(key):
+            self._end_if_it_hangs(link, key)
             raise SendLater("it is still being sent", BUSY_SECONDS)
         if self._answers.is_lost(key):
-            raise Unsupported("signal-cli was killed while it was sending this")
+            raise Unsupported("signal-cli failed, or was killed, while it was sending this")
         return self._answers.timestamp_of(key)
 
     async def _send(self, link: RpcLink | None, key: str, params: dict[str, Any]) -> int:
@@ -73,6 +77,7 @@ class Outgoing:
         if self._answers.is_under_way(key):
             raise SendLater("it is still being sent", BUSY_SECONDS)
         self._answers.asked(key)
+        self._asked_at[key] = self._host.reactor.seconds()
         waiting: Deferred[Any] = Deferred()
 
         def settled(result: Any) -> None:
@@ -95,11 +100,31 @@ class Outgoing:
             raise SendUnknown("signal-cli answered without a timestamp")
         return timestamp
 
+    def _end_if_it_hangs(self, link: RpcLink, key: str) -> None:
+        since = self._asked_at.get(key)
+        if since is not None and self._host.reactor.seconds() - since > HUNG_SECONDS:
+            self._host.log.warn(
+                "signal-cli has not answered for {seconds:g} s; it is ended", seconds=HUNG_SECONDS
+            )
+            link.ended.addCallback(self._doubt, key)
+            link.stop()
+
+    def _doubt(self, reason: str, key: str) -> None:
+        if self._answers.timestamp_of(key) is None:
+            self._answers.doubted(key)
+
     def _settled(self, key: str, result: Any) -> None:
-        if not isinstance(result, Failure):
-            self._answers.answered(key, timestamp_in(result))
-        elif result.check(RpcError):
-            self._answers.answered(key, None)
+        self._asked_at.pop(key, None)
+        timestamp = None if isinstance(result, Failure) else timestamp_in(result)
+        problem = result.value if isinstance(result, Failure) else None
+        if isinstance(problem, RpcError):
+            refused = not isinstance(sending.failure_of(problem), SendUnknown)
+        else:
+            refused = False
+        if timestamp is not None or refused:
+            self._answers.answered(key, timestamp)
+        elif not isinstance(problem, ProcessGone):
+            self._answers.doubted(key)
         # Otherwise the child has ended; whether that was in good order is not known yet.
         self._on_settled()
 

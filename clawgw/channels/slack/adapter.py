@@ -25,11 +25,13 @@ from clawgw.channels.adapter import (
     SendLater,
     SendRefused,
     SendUnknown,
+    Unsupported,
 )
 from clawgw.channels.format import Format
 from clawgw.channels.http import Http
 from clawgw.channels.messages import Media, Part, Target
 from clawgw.channels.slack.api import (
+    CALL_SECONDS,
     BadToken,
     Json,
     NotNow,
@@ -40,11 +42,11 @@ from clawgw.channels.slack.api import (
 )
 from clawgw.channels.slack.blocks import blocks_of
 from clawgw.channels.slack.catchup import CatchUp
-from clawgw.channels.slack.directory import Directory
+from clawgw.channels.slack.directory import ASK_SECONDS, Directory
 from clawgw.channels.slack.events import Me
 from clawgw.channels.slack.files import Files
 from clawgw.channels.slack.intake import Intake
-from clawgw.channels.slack.positions import NEWEST, Positions
+from clawgw.channels.slack.positions import Positions
 from clawgw.channels.slack.settings import SlackAccount
 from clawgw.channels.slack.socketmode import SocketMode
 
@@ -123,35 +125,29 @@ class SlackAdapter(Adapter[SlackAccount]):
         intake = Intake(
             self.host, self.settings, self._directory, positions, me, self, socket.pause
         )
-        catch_up = CatchUp(
-            self.host.reactor, self._bot, positions, me, intake.store, self.host.warn, self.host.log
-        )
+        catch_up = CatchUp(self.host, self._bot, positions, me, intake.store)
         await self._together(
             socket.run(intake.take, connected),
             intake.run(in_order),
-            self._catch_up(catch_up, positions, greeted, in_order),
+            self._catch_up(catch_up, greeted, in_order),
         )
 
     async def _catch_up(
-        self,
-        catch_up: CatchUp,
-        positions: Positions,
-        greeted: Deferred[None],
-        in_order: Deferred[None],
+        self, catch_up: CatchUp, greeted: Deferred[None], in_order: Deferred[None]
     ) -> None:
         """Read what was missed; what is new waits for that, but not for long."""
         await greeted
         timer = self.host.reactor.callLater(IN_ORDER_SECONDS, in_order.callback, None)
-        try:
-            for channel in await catch_up.run():
-                await self.host.remember(positions.forget(channel))
-            if positions.newest is None:
-                now = f"{self.host.reactor.seconds():.6f}"
-                await self.host.remember(positions.read([]) | {NEWEST: now})
-        finally:
+
+        def go_on() -> None:
             if timer.active():
                 timer.cancel()
                 in_order.callback(None)
+
+        try:
+            await catch_up.run(go_on)
+        finally:
+            go_on()
 
     async def _together(self, *works: Coroutine[Any, Any, None]) -> None:
         """Do all of them until one fails or this is cancelled; when it returns, all have ended."""
@@ -254,12 +250,16 @@ class SlackAdapter(Adapter[SlackAccount]):
         async with self._outcome(reading=True):
             if part.media is not None:
                 return await self._files.shared(target.chat, part)
-            if part.edit is not None:
-                return None  # changing it to the same once more changes nothing
             thread = target.thread or part.reply_to
-            found = await self._posted(target.chat, thread, part.key)
-            # it stands outside the thread if Slack did not know the thread
-            return found or (await self._posted(target.chat, None, part.key) if thread else None)
+            try:
+                found = await self._posted(target.chat, thread, part.key)
+                if found is None and thread:  # outside of it, if Slack did not know the thread
+                    found = await self._posted(target.chat, None, part.key)
+            except BadToken:
+                raise
+            except Refused as problem:  # the history is not ours to read, say
+                raise Unsupported(str(problem)) from None
+            return found
 
     async def whisper(self, channel: str, user: str, thread: str | None, text: str) -> None:
         """Show a line to one person; best effort."""
@@ -273,7 +273,7 @@ class SlackAdapter(Adapter[SlackAccount]):
     async def direct(self, user: str) -> str:
         """The direct conversation with a person, or the person where it cannot be opened."""
         try:
-            return await self._open(user)
+            return await self._open(user, ASK_SECONDS)
         except SlackError as problem:
             self.host.log.info("no direct conversation: {why}", why=str(problem))
             return user
@@ -318,12 +318,12 @@ class SlackAdapter(Adapter[SlackAccount]):
                     return str(message.get("ts"))
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
-                break
-        return None
+                return None
+        raise Unsupported("so much has been written since that nobody can tell")
 
-    async def _open(self, user: str) -> str:
+    async def _open(self, user: str, seconds: float = CALL_SECONDS) -> str:
         if user not in self._direct:
-            answer = await self._bot.call("conversations.open", users=user)
+            answer = await self._bot.call("conversations.open", seconds=seconds, users=user)
             opened = answer.get("channel")
             found = opened.get("id") if isinstance(opened, dict) else None
             if not isinstance(found, str):
@@ -366,6 +366,8 @@ class SlackAdapter(Adapter[SlackAccount]):
             raise SendLater(str(problem)) if reading else SendUnknown(str(problem)) from None
         except Refused as problem:
             raise SendRefused(str(problem)) from None
+        except OSError as problem:
+            raise SendLater(f"the file cannot be written: {problem.strerror}") from None
 
 
 def _content(part: Part) -> Json:

@@ -20,7 +20,9 @@ FIRST_WAIT = 30.0
 """Seconds to wait after a 429 without a usable `Retry-After`."""
 
 _BROKEN = frozenset({"internal_error", "fatal_error"})
-_PASSING = frozenset({"service_unavailable", "request_timeout", "team_added_to_org"})
+_PASSING = frozenset(
+    {"service_unavailable", "request_timeout", "team_added_to_org", "org_login_required"}
+)
 _THROTTLED = frozenset({"ratelimited", "rate_limited"})
 _TOKEN = frozenset(
     {
@@ -136,8 +138,10 @@ class SlackApi:
         except HttpUnreachable as problem:
             raise NotNow(str(problem)) from None
         except HttpBadAnswer as problem:
-            if 400 <= problem.status < 500:
-                raise Refused(str(problem), f"http_{problem.status}") from None
+            if problem.status == 413:
+                raise Refused(str(problem), "http_413") from None
+            if 400 <= problem.status < 500:  # something in between let nothing through
+                raise NotNow(str(problem)) from None
             raise Unknown(str(problem)) from None
         except HttpError as problem:
             raise Unknown(str(problem)) from None

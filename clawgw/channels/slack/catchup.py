@@ -4,6 +4,10 @@ After a connection stands, the conversations the bot is in are looked through fr
 the newest message that was stored; what is there already, the inbox knows by its id. Threads are
 looked at where they were active. All this has bounds: so far back, so many conversations, so many
 pages, so much time. What is beyond them is said in the status, not passed over in silence.
+
+Where the gap begins is stored before any of that, and stays stored until everything has been read:
+new messages arrive meanwhile, and neither they nor a crash may hide what is still missing. What
+Slack does not answer now is asked again later.
 """
 
 from __future__ import annotations
@@ -12,8 +16,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
 
+from clawgw.channels.adapter import Host
 from clawgw.channels.slack.api import Json, NotNow, Refused, SlackApi, SlackError
 from clawgw.channels.slack.events import (
     Me,
@@ -22,13 +26,15 @@ from clawgw.channels.slack.events import (
     from_history,
     is_ts,
 )
-from clawgw.channels.slack.positions import Positions, earlier
+from clawgw.channels.slack.positions import NEWEST, Positions, earlier
 
 OVERLAP_SECONDS = 600.0
 """How far before the newest stored message: Slack repeats an event for about six minutes."""
 
 MOST_AWAY_SECONDS = 24 * 3600.0
 MOST_SECONDS = 120.0
+AGAIN_SECONDS = 60.0
+MOST_ATTEMPTS = 60
 MOST_CONVERSATIONS = 200
 MOST_PAGES = 10
 MOST_THREADS = 20
@@ -44,54 +50,69 @@ class CatchUp:
 
     Args:
         store: stores messages of one conversation, oldest first.
-        warn: shows a trouble in the status.
     """
 
     def __init__(
-        self,
-        reactor: Any,
-        api: SlackApi,
-        positions: Positions,
-        me: Me,
-        store: Store,
-        warn: Callable[[str], None],
-        log: Logger,
+        self, host: Host, api: SlackApi, positions: Positions, me: Me, store: Store
     ) -> None:
-        self._reactor = reactor
+        self._host = host
+        self._reactor = host.reactor
         self._api = api
         self._positions = positions
         self._me = me
         self._store = store
-        self._warn = warn
-        self._log = log
+        self._warn = host.warn
+        self._log = host.log
         self._until = 0.0
         self._floor = "0"
+        self._done: set[str] = set()
 
-    async def run(self) -> list[str]:
-        """Read everything; returns the conversations that are gone, to be forgotten.
+    async def run(self, once: Callable[[], None]) -> None:
+        """Read everything.
+
+        Args:
+            once: told when it was tried for the first time, whether all was read or not.
 
         Raises:
             StoreError: it cannot be stored.
         """
-        newest = self._positions.newest
-        if newest is None:
-            return []
         now = self._reactor.seconds()
-        self._until = now + MOST_SECONDS
+        if self._positions.newest is None:
+            await self._host.remember(self._positions.read([]) | {NEWEST: f"{now:.6f}"})
+            return
+        await self._host.remember(self._positions.open_gap())
         self._floor = f"{now - MOST_AWAY_SECONDS:.6f}"
-        gone: list[str] = []
+        for number in range(MOST_ATTEMPTS):
+            problem = await self._attempt()
+            once()
+            if problem is None:
+                await self._host.remember(self._positions.close_gap())
+                if number:
+                    self._warn("")
+                return
+            self._warn(f"messages sent while it was not running may be missing: {problem}")
+            await deferLater(self._reactor, AGAIN_SECONDS)
+
+    async def _attempt(self) -> SlackError | None:
+        """Read what has not been read yet; returns what was in the way."""
+        self._until = self._reactor.seconds() + MOST_SECONDS
         try:
             for channel in await self._conversations():
-                try:
-                    await self._conversation(channel, newest)
-                except Refused as problem:
-                    if problem.error in GONE:
-                        gone.append(channel)
-                    else:
-                        self._warn(f"a conversation cannot be looked through: {problem}")
+                if channel not in self._done:
+                    await self._look_through(channel)
+                    self._done.add(channel)
         except SlackError as problem:
-            self._warn(f"messages sent while it was not running may be missing: {problem}")
-        return gone
+            return problem
+        return None
+
+    async def _look_through(self, channel: str) -> None:
+        try:
+            await self._conversation(channel)
+        except Refused as problem:
+            if problem.error in GONE:
+                await self._host.remember(self._positions.forget(channel))
+            else:
+                self._warn(f"a conversation cannot be looked through: {problem}")
 
     async def _conversations(self) -> list[str]:
         """Those known, the most recent first, then the others the bot is in."""
@@ -106,8 +127,8 @@ class CatchUp:
             self._warn(f"only {MOST_CONVERSATIONS} conversations were looked through")
         return list(found)[:MOST_CONVERSATIONS]
 
-    async def _conversation(self, channel: str, newest: str) -> None:
-        read = self._positions.of(channel) or newest
+    async def _conversation(self, channel: str) -> None:
+        read = self._positions.before_gap(channel)
         since = self._since(read)
         found: dict[str, Picked] = {}
         threads = dict.fromkeys(self._positions.threads(channel))
@@ -118,14 +139,12 @@ class CatchUp:
             if is_ts(message.get("thread_ts")) and message.get("reply_count"):
                 threads[message["thread_ts"]] = None
         for thread in list(threads)[-MOST_THREADS:]:
-            await self._thread(found, channel, thread, newest)
+            await self._thread(found, channel, thread)
         if found:
             await self._store(sorted(found.values(), key=lambda one: float(one.ts)))
 
-    async def _thread(
-        self, found: dict[str, Picked], channel: str, thread: str, newest: str
-    ) -> None:
-        read = self._positions.of(channel, thread) or newest
+    async def _thread(self, found: dict[str, Picked], channel: str, thread: str) -> None:
+        read = self._positions.before_gap(channel, thread)
         try:
             async for message in self._pages(
                 "conversations.replies",

@@ -123,7 +123,7 @@ def milliseconds(ts: str) -> int:
 
 
 def _message(event: Json, me: Me, *, addressed: bool = False) -> Picked | None:
-    channel, subtype = event.get("channel"), event.get("subtype") or ""
+    channel, subtype = event.get("channel"), _text(event, "subtype")
     if not isinstance(channel, str) or not channel:
         return None
     if subtype == "message_changed":
@@ -141,7 +141,7 @@ def _message(event: Json, me: Me, *, addressed: bool = False) -> Picked | None:
 def _change(event: Json, channel: str, me: Me) -> Picked | None:
     new, old = _dict(event, "message"), _dict(event, "previous_message")
     ts, version = new.get("ts"), _dict(new, "edited").get("ts")
-    said = (new.get("subtype") or "") in _SAID
+    said = _text(new, "subtype") in _SAID
     if not isinstance(ts, str) or not is_ts(ts) or not is_ts(version) or not said:
         return None
     if new.get("text") == old.get("text") or _is_own(new, me):
@@ -194,6 +194,20 @@ def message_of(
     )
 
 
+def note_of(picked: Picked, author: Person, conversation: Conversation, me: Me) -> Inbound:
+    """What stands for a message that cannot be read."""
+    return Inbound(
+        message_id=picked.id,
+        chat=chat_of(conversation, me),
+        sender=sender_of(author),
+        sent_at=milliseconds(picked.ts),
+        text="[a message of a form that is not known here]",
+        kind=picked.kind,
+        reply_id=picked.ts,
+        mentioned=picked.addressed,
+    )
+
+
 def command_of(payload: Json, chat: Chat, author: Person, name: str, now_ms: int) -> Inbound | None:
     """A slash command as a message.
 
@@ -221,7 +235,9 @@ def chat_of(conversation: Conversation, me: Me, thread: str | None = None) -> Ch
     """Where something was said."""
     name = conversation.name
     is_channel = conversation.kind in ("channel", "group")
-    parents = (f"#{name}", name) if name and is_channel else ()
+    parents: tuple[str, ...] = ()
+    if name and is_channel:  # a channel may be called anything, also what group DMs are listed as
+        parents = (f"#{name}",) if name == GROUP_DM else (f"#{name}", name)
     return Chat(
         id=conversation.id,
         kind=_KINDS.get(conversation.kind, "channel"),

@@ -51,13 +51,17 @@ class Files:
         file = await self._upload(media)
         key = f"f:{part.key}"
         await self._host.remember({key: file})
-        await self._api.call(
-            "files.completeUploadExternal",
-            files=[{"id": file, "title": media.name}],
-            channel_id=channel,
-            thread_ts=thread,
-            initial_comment=part.text or None,
-        )
+        try:
+            await self._api.call(
+                "files.completeUploadExternal",
+                files=[{"id": file, "title": media.name}],
+                channel_id=channel,
+                thread_ts=thread,
+                initial_comment=part.text or None,
+            )
+        except Refused:
+            await self._host.remember({key: None})
+            raise
         await self._host.remember({key: None})
         return file
 
@@ -124,6 +128,8 @@ class Files:
             raise SendLater(str(problem)) from None  # nobody has seen anything yet
         except OSError as problem:
             raise SendRefused(f"the file cannot be read: {problem.strerror}") from None
+        if response.status == 413:
+            raise SendRefused("the file is larger than Slack takes")
         if response.status != 200:
             raise SendLater(f"Slack did not take the file: status {response.status}")
         return file

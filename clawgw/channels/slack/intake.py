@@ -25,6 +25,7 @@ from clawgw.channels.slack.events import (
     chat_of,
     command_of,
     message_of,
+    note_of,
     pick,
     sender_of,
 )
@@ -115,12 +116,19 @@ class Intake:
                 commands += await self._command(envelope.payload)
                 continue
             event = envelope.payload.get("event")
-            picked = pick(event, self._me) if isinstance(event, dict) else None
+            picked = self._picked(event) if isinstance(event, dict) else None
             if picked is not None:
                 found.append(picked)
         await self._hand_over(found, commands)
         for envelope in batch:
             envelope.acknowledge()
+
+    def _picked(self, event: Json) -> Picked | None:
+        try:
+            return pick(event, self._me)
+        except Exception:  # noqa: BLE001 - told again for ever, it would stop all that follow
+            self._host.log.failure("an event cannot be understood; it is skipped")
+            return None
 
     async def _hand_over(self, found: Sequence[Picked], more: Sequence[Inbound] = ()) -> None:
         chosen = [one for one in found if self._tells_of(one)]
@@ -151,7 +159,11 @@ class Intake:
             or [Deferred.fromCoroutine(self._directory.person(""))],
             consumeErrors=True,
         )
-        message = message_of(picked, author, conversation, self._me, self._directory.name_of)
+        try:
+            message = message_of(picked, author, conversation, self._me, self._directory.name_of)
+        except Exception:  # noqa: BLE001 - the others must not wait for it for ever
+            self._host.log.failure("a message cannot be read in full; a note takes its place")
+            message = note_of(picked, author, conversation, self._me)
         is_bot = picked.from_bot or author.is_bot
         keys = (message.chat.id, *message.chat.parents)
         return None if is_bot and not self._settings.hears_bots(keys) else message

@@ -2,7 +2,8 @@
 
 Kept with the messages themselves, as the account's cursor: `at` for the newest message of all,
 `c:<channel>` for the newest of a conversation, `t:<channel>:<thread>` for the newest reply in a
-thread. Only so many are kept, those with the newest messages.
+thread. Only so many are kept, those with the newest messages. `gap`, while there is one: everything
+after it may have been missed, whatever was read since.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Mapping
 MOST_CONVERSATIONS = 500
 MOST_THREADS = 100
 NEWEST = "at"
+GAP = "gap"
 
 Changes = dict[str, str | None]
 
@@ -25,6 +27,7 @@ class Positions:
 
     def __init__(self, cursor: Mapping[str, str]) -> None:
         self._newest = cursor.get(NEWEST)
+        self._gap = cursor.get(GAP)
         self._conversations = {key[2:]: ts for key, ts in cursor.items() if key.startswith("c:")}
         self._threads = {key[2:]: ts for key, ts in cursor.items() if key.startswith("t:")}
 
@@ -32,6 +35,26 @@ class Positions:
     def newest(self) -> str | None:
         """The newest message of all; None: nothing was ever read."""
         return self._newest
+
+    @property
+    def gap(self) -> str | None:
+        """Where what may have been missed begins."""
+        return self._gap
+
+    def open_gap(self) -> Changes:
+        """Everything after the newest message may have been missed; an older gap stays."""
+        self._gap = self._gap or self._newest
+        return {GAP: self._gap}
+
+    def close_gap(self) -> Changes:
+        """Nothing is missing any more."""
+        self._gap = None
+        return {GAP: None}
+
+    def before_gap(self, channel: str, thread: str | None = None) -> str:
+        """How far a conversation or thread was certainly read."""
+        known = self.of(channel, thread)
+        return min((one for one in (known, self._gap) if one), key=_age, default="0.0")
 
     def conversations(self) -> list[str]:
         """Those known, the most recent first."""

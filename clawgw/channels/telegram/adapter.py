@@ -165,6 +165,10 @@ class TelegramAdapter(Adapter[TelegramAccount]):
             return Read()
         reaction = found.reaction
         if reaction is None:
+            if found == Read() and not _is_known(update):
+                self.host.log.warn(
+                    "update {number} is skipped: it cannot be read", number=update.update_id
+                )
             return found
         text = self._sender.own_text(str(reaction.chat.id), reaction.message_id)
         if text is None and self.settings.reaction_notifications != "all":
@@ -220,19 +224,22 @@ class TelegramAdapter(Adapter[TelegramAccount]):
             }
             await api.call("setWebhook", asked, object)
             self._connected("webhook")
+            is_late = False
             while True:
                 await deferLater(self.host.reactor, WEBHOOK_CHECK_SECONDS)
-                await self._check_webhook(api, url)
+                is_late = await self._check_webhook(api, url, is_late)
         finally:
             await listener.stop()
 
-    async def _check_webhook(self, api: BotApi, url: str) -> None:
+    async def _check_webhook(self, api: BotApi, url: str, was_late: bool) -> bool:
         about = await api.call("getWebhookInfo", {}, _WebhookInfo)
         if about.url != url:
             raise Fault("another program has changed this bot's webhook; it is set again")
         is_late = bool(about.pending_update_count and about.last_error_message)
         why = f"Telegram cannot reach webhookUrl: {about.last_error_message[:200]}"
-        self.host.warn(why if is_late else "")
+        if is_late or was_late:  # a warning of something else stays
+            self.host.warn(why if is_late else "")
+        return is_late
 
     # Sending
 
@@ -273,7 +280,7 @@ class TelegramAdapter(Adapter[TelegramAccount]):
             api = await self._bot()
             about = await api.call("getFile", {"file_id": media.ref.get("file_id", "")}, File)
             where = about.file_path
-            if not where or where.startswith("/") or ".." in where:
+            if not where or where.startswith("/") or ".." in where.split("/"):
                 # A server in `--local` mode tells a path of its own disk.
                 raise SendRefused("the Bot API server does not give files out")
             found = await api.download(where, path, max_bytes)
@@ -336,6 +343,11 @@ class _WebhookInfo(msgspec.Struct, frozen=True):
     url: str = ""
     pending_update_count: int = 0
     last_error_message: str = ""
+
+
+def _is_known(update: Update) -> bool:
+    """Whether anything of an update is there but its number."""
+    return update != Update(update_id=update.update_id)
 
 
 async def _as_coroutine(work: Any) -> Any:

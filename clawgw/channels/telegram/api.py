@@ -30,6 +30,7 @@ from clawgw.channels.http import (
     Response,
     TooLarge,
 )
+from clawgw.channels.telegram.updates import mended
 
 _TOKEN = re.compile(r"[0-9A-Za-z_:.\-]{3,120}")
 _ResultT = TypeVar("_ResultT")
@@ -234,7 +235,7 @@ def as_fetch_error(error: BotError | HttpError) -> SendError:
 
 def _result(response: Response, kind: type[_ResultT]) -> _ResultT:
     try:
-        answer = _answer(response.body)
+        answer = _read(response.body)
     except (msgspec.DecodeError, RecursionError):
         _foreign(response)
     if not answer.ok:
@@ -243,6 +244,17 @@ def _result(response: Response, kind: type[_ResultT]) -> _ResultT:
         return msgspec.json.decode(answer.result, type=kind)
     except (msgspec.DecodeError, RecursionError):
         _foreign(response)
+
+
+def _read(body: bytes) -> _Answer:
+    """An answer, also where a text in it is no Unicode: it would come again for ever."""
+    try:
+        return _answer(body)
+    except msgspec.DecodeError:
+        better = mended(body)
+        if better is None:
+            raise
+        return _answer(better)
 
 
 def _refused(response: Response, answer: _Answer) -> NoReturn:

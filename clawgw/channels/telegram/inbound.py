@@ -225,6 +225,8 @@ def _text(
     if happened is not None:
         return happened, True
     note = sort_note(message)
+    if message.is_damaged and (message.text or message.caption):
+        note = "[a part of this message could not be read]"
     said = message.text or message.caption
     if not said and note is None and not has_media:
         if message.sticker is not None:

@@ -6,7 +6,8 @@ The source is core.telegram.org/bots/api, "Available types" and "Getting updates
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -154,7 +155,10 @@ class TextQuote(_Type, frozen=True):
 
 
 class Message(_Type, frozen=True):
-    """A message, of a person or of Telegram itself."""
+    """A message, of a person or of Telegram itself.
+
+    `is_damaged`, which is ours: a part of it broke the rules, and only the rest is here.
+    """
 
     message_id: int
     chat: ChatAbout
@@ -195,6 +199,7 @@ class Message(_Type, frozen=True):
     forum_topic_created: Titled | None = None
     migrate_to_chat_id: int | None = None
     migrate_from_chat_id: int | None = None
+    is_damaged: bool = msgspec.field(name="", default=False)
 
     @property
     def thread(self) -> int | None:
@@ -245,17 +250,47 @@ class Update(_Type, frozen=True):
     message_reaction: Reaction | None = None
 
 
+_NOTHING = msgspec.Raw(b"null")
+_PartT = TypeVar("_PartT")
+
+
 class _BareMessage(_Type, frozen=True):
-    """What every message has."""
+    """What every message has; of what it says, nothing is taken for granted."""
 
     message_id: int
     chat: ChatAbout
     sender: User | None = msgspec.field(name="from", default=None)
+    sender_chat: ChatAbout | None = None
+    date: msgspec.Raw = _NOTHING
+    edit_date: msgspec.Raw = _NOTHING
+    message_thread_id: msgspec.Raw = _NOTHING
+    is_topic_message: msgspec.Raw = _NOTHING
+    text: msgspec.Raw = _NOTHING
+    caption: msgspec.Raw = _NOTHING
+
+    def whole(self) -> Message:
+        """As much of the message as can be read."""
+        return Message(
+            message_id=self.message_id,
+            chat=self.chat,
+            sender=self.sender,
+            sender_chat=self.sender_chat,
+            date=_part(self.date, int) or 0,
+            edit_date=_part(self.edit_date, int),
+            message_thread_id=_part(self.message_thread_id, int),
+            is_topic_message=_part(self.is_topic_message, bool) or False,
+            text=_part(self.text, str),
+            caption=_part(self.caption, str),
+            is_damaged=True,
+        )
 
 
 class _BareUpdate(_Type, frozen=True):
     update_id: int
     message: _BareMessage | None = None
+    edited_message: _BareMessage | None = None
+    channel_post: _BareMessage | None = None
+    edited_channel_post: _BareMessage | None = None
 
 
 class _Numbered(_Type, frozen=True):
@@ -270,6 +305,7 @@ _bare = msgspec.json.Decoder(_BareUpdate).decode
 _number = msgspec.json.Decoder(_Numbered).decode
 _any = msgspec.json.Decoder(dict[str, Any]).decode
 _BROKEN = (msgspec.DecodeError, RecursionError)
+_MESSAGES = ("message", "edited_message", "channel_post", "edited_channel_post")
 
 
 def read_update(raw: bytes | msgspec.Raw) -> Update | None:
@@ -282,11 +318,20 @@ def read_update(raw: bytes | msgspec.Raw) -> Update | None:
         bare = _bare(raw)
     except _BROKEN:
         return _numbered(raw)
-    found = bare.message
-    if found is None:
-        return Update(update_id=bare.update_id)
-    message = Message(message_id=found.message_id, chat=found.chat, sender=found.sender)
-    return Update(update_id=bare.update_id, message=message)
+    found = {name: getattr(bare, name) for name in _MESSAGES}
+    return Update(
+        update_id=bare.update_id,
+        **{name: one.whole() for name, one in found.items() if one is not None},
+    )
+
+
+def mended(body: bytes | msgspec.Raw) -> bytes | None:
+    """JSON with what is no Unicode in it replaced; None, if it is no JSON at all."""
+    try:
+        found = json.loads(bytes(body).decode("utf-8", "replace"))
+        return json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
+    except (ValueError, RecursionError):
+        return None
 
 
 def message_fields(raw: bytes | msgspec.Raw) -> list[str]:
@@ -297,10 +342,17 @@ def message_fields(raw: bytes | msgspec.Raw) -> list[str]:
         return []
     return [
         name
-        for kind in ("message", "edited_message", "channel_post", "edited_channel_post")
+        for kind in _MESSAGES
         if isinstance(message := update.get(kind), dict)
         for name in message
     ]
+
+
+def _part(raw: msgspec.Raw, kind: type[_PartT]) -> _PartT | None:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except _BROKEN:
+        return None
 
 
 def _numbered(raw: bytes | msgspec.Raw) -> Update | None:

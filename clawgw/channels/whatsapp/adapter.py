@@ -54,6 +54,7 @@ TITLE_SECONDS = 5.0
 LOGOUT_SECONDS = 20.0
 FIRST_STEP_SECONDS = 20.0
 ADOPT_SECONDS = 60.0
+MOST_NUMBERS = 10_000
 CREDENTIALS = "creds.json"
 
 _KINDS = {"file": "document", "voice": "audio"}
@@ -190,24 +191,32 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
     async def _received(self, messages: Sequence[Message]) -> None:
         for message in messages:
             if not message.group and message.sender.phone is not None:
-                self._numbers.add(message.chat)  # who writes to us need not be looked up
-        await self.host.received([await self._inbound(message) for message in messages])
+                self._remember_number(message.chat)  # who writes to us need not be looked up
+        groups = dict.fromkeys(message.chat for message in messages if message.group)
+        titles = {jid: await self._title(jid) for jid in groups}
+        await self.host.received(
+            [self._inbound(message, titles.get(message.chat, "")) for message in messages]
+        )
 
-    async def _inbound(self, message: Message) -> Inbound:
+    def _inbound(self, message: Message, title: str) -> Inbound:
         session = self._session
         me = session.me if session is not None and session.me is not None else Identity(jid="")
-        title = await self._title(message.chat) if message.group else ""
         return inbound(message, me, title=title, self_chat=self.settings.self_chat_mode)
+
+    def _remember_number(self, jid: str) -> None:
+        if len(self._numbers) >= MOST_NUMBERS:
+            self._numbers.clear()  # they can be asked for again
+        self._numbers.add(jid)
 
     async def _title(self, jid: str) -> str:
         """What a group is called; empty where that cannot be found out quickly."""
         title = self._titles.get(jid)
         if title is None:
             try:
-                title = (await self._ask("group", {"jid": jid}, TITLE_SECONDS))["subject"]
+                answer = await self._ask("group", {"jid": jid}, TITLE_SECONDS)
             except SendError:
                 return ""
-            self._titles[jid] = title
+            title = self._titles[jid] = str(answer.get("subject") or "")
         return title
 
     async def seen(self, message: Inbound) -> None:
@@ -260,7 +269,7 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
             found = (await self._ask("resolve", {"phone": chat}, ASK_SECONDS)).get("jid")
             if found is None:
                 raise SendRefused(f"{chat} is not on WhatsApp")
-            self._numbers.add(jid)
+            self._remember_number(jid)
         return jid
 
     async def send(self, target: Target, part: Part) -> str:

@@ -83,6 +83,16 @@ class Aim(_Said, frozen=True):
     from_me: bool = False
 
 
+class Place(_Said, frozen=True):
+    """As much of a message as has to be right."""
+
+    seq: int
+    key: Key
+    chat: str
+    sender: Person
+    group: bool = False
+
+
 class Message(_Said, frozen=True):
     """Notification `message`."""
 

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from clawgw.channels.adapter import Fatal, Fault, LoggedOut
 from clawgw.channels.child import RpcLink, open_link
 from clawgw.channels.whatsapp import exclusive
-from clawgw.channels.whatsapp.contract import Connection, Identity, Message, Started
+from clawgw.channels.whatsapp.contract import Connection, Identity, Message, Place, Started
 from clawgw.jsonrpc import METHOD_NOT_FOUND, ProcessGone, RpcError, RpcTimeout
 from clawgw.store.database import StoreError
 
@@ -27,6 +27,7 @@ LINK_WORDS = "link a phone with: clawgw channels login whatsapp"
 NOT_LINKED = f"no phone is linked; {LINK_WORDS}"
 START_SECONDS = 60.0
 BATCH = 500
+UNREADABLE = "[a message that cannot be read here]"
 
 _FATAL = {
     403: "WhatsApp has blocked this account or device",
@@ -184,8 +185,7 @@ class Session:
     def _heard(self, method: str, params: dict[str, Any]) -> None:
         try:
             if method == "message":
-                self._queue.append(msgspec.convert(params, Message))
-                self._drain()
+                self._message(params)
             elif method == "connection":
                 self._connection(msgspec.convert(params, Connection))
             elif method == "qr" and isinstance(params.get("qr"), str):
@@ -195,6 +195,24 @@ class Session:
             self._log.error(
                 "the sidecar said a {what} that is none: {why}", what=method, why=problem
             )
+
+    def _message(self, params: dict[str, Any]) -> None:
+        """A message, or a note for one that cannot be read: unconfirmed, it would come for ever.
+
+        Raises:
+            ValidationError: nobody knows whose it is.
+        """
+        try:
+            message = msgspec.convert(params, Message)
+        except msgspec.ValidationError as problem:
+            place = msgspec.convert(params, Place)
+            self._log.error("the sidecar told a message that cannot be read: {why}", why=problem)
+            message = Message(
+                seq=place.seq, key=place.key, chat=place.chat, sender=place.sender,
+                group=place.group, kind="message", text=UNREADABLE,
+            )  # fmt: skip
+        self._queue.append(message)
+        self._drain()
 
     def _connection(self, news: Connection) -> None:
         self.connected = news.state == "open"

@@ -9,6 +9,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 
 from clawgw.channels.discord import conversation, feed
 from clawgw.channels.discord.provider import PROVIDER
+from clawgw.store.channels import cursor
 from tests.channels.discord.rest import CREATE_MESSAGE, Fault
 from tests.channels.discord.support import DiscordCase
 from tests.channels.discord.world import Channel
@@ -239,6 +240,26 @@ class ConnectionTests(DiscordCase):
         self.assertEqual(self.routed[-1].chat.kind, "channel")
         self.assertEqual(self.routed[2].chat.kind, "direct")
         self.assertEqual(self.fake.gateway.identifies, 2)
+
+    async def test_servers_that_come_after_another_cut_are_caught_up_with_too(self) -> None:
+        other = self.world.guild("other")
+        there = self.world.channel(other, "there")
+        account = await self.running()
+        self.fake.say(self.alice, text="one")
+        await self.routed_texts(1)
+        await self.stop(account)
+        self.fake.gateway.forget()
+        self.fake.say(self.alice, self.general, "here")
+        self.fake.say(self.alice, there, "and there")
+        # The second server's history cannot be had until the session has been resumed.
+        texts = "GET /channels/{channel_id}/messages"
+        self.fake.rest.fail(texts, Fault(), Fault(), Fault(status=500))
+        await self.running()
+        await self.routed_texts(3)
+        self.assertEqual({message.text for message in self.routed}, {"one", "here", "and there"})
+        self.assertGreaterEqual(self.fake.gateway.resumes, 1)
+        await self.until(lambda: not {"gap", "awaited"} & set(self.database.read(
+            cursor, "discord", "default")))  # fmt: skip
 
     async def test_a_first_start_reads_no_history(self) -> None:
         self.fake.say(self.alice, self.general, "long ago")

@@ -35,6 +35,12 @@ class SendingTests(DiscordCase):
         delivery = await self.deliver(account, self.general.id, "at last")
         self.assertEqual((delivery.state, self.fake.texts()), ("delivered", ["at last"]))
 
+    async def test_what_is_not_discords_own_refusal_is_no_refusal(self) -> None:
+        account = await self.running()
+        self.fake.rest.fail(CREATE_MESSAGE, Fault(status=403, body=b"<html>a proxy</html>"))
+        delivery = await self.deliver(account, self.general.id, "at last")
+        self.assertEqual((delivery.state, self.fake.texts()), ("delivered", ["at last"]))
+
     async def test_rate_limits_are_kept_without_being_told_off(self) -> None:
         account = await self.running()
         self.fake.rest.throttle(3, 0.3)

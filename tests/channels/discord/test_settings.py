@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from clawgw.channels.discord.objects import Channel
+from clawgw.channels.discord.inbound import sender
+from clawgw.channels.discord.objects import Channel, User
 from clawgw.channels.discord.places import Place
-from clawgw.channels.discord.settings import DiscordSettings
+from clawgw.channels.discord.settings import DiscordSettings, guild_keys
 from clawgw.channels.messages import Inbound, Sender
 from clawgw.channels.policy import judge
 
@@ -103,6 +104,26 @@ class PolicyTests(SynchronousTestCase):
         self.assertEqual(self.act(settings(dm=some), group), "answer")
         some["groupChannels"] = ["700000000"]
         self.assertEqual(self.act(settings(dm=some), group), "drop")
+
+
+class NamesakeTests(SynchronousTestCase):
+    """Names are chosen at will; none may be taken for somebody else's id."""
+
+    def test_servers(self) -> None:
+        for name in ("123456789", "123456789/help", "group-dm", "*", ""):
+            self.assertEqual(guild_keys("555", name), ("555",))
+        self.assertEqual(guild_keys("555", "Friends of Claw"), ("555", "friends-of-claw"))
+
+    def test_threads(self) -> None:
+        general, thread = Channel("1", 0, "general"), Channel("2", 11, "help", parent_id="1")
+        keys = Place(thread, general, "555", "Claw").keys
+        self.assertIn("555/general", keys)
+        self.assertNotIn("555/help", keys)
+
+    def test_people(self) -> None:
+        self.assertEqual(sender(User("7", "Alice"), None).names, ("alice", "@alice"))
+        self.assertEqual(sender(User("7", "123456789"), None).names, ("@123456789",))
+        self.assertEqual(sender(User("7", "alice", bot=True), None).names, ())
 
 
 class TokenTests(SynchronousTestCase):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from clawgw.channels.adapter import Fatal, Fault, SendLater, SendRefused, SendUnknown
 from clawgw.channels.imessage import adapter as module
+from clawgw.channels.imessage import files
 from clawgw.channels.imessage.adapter import IMessageAdapter
 from clawgw.channels.imessage.settings import IMessageAccount
 from clawgw.channels.messages import Media, OutMedia, Target
@@ -173,6 +176,24 @@ class Receiving(IMessageCase):
         self.fake.write(self.alice, "still there", unheard_of={"a": [1]})
         await host.until(lambda: len(host.messages) == 2)
         self.assertEqual(host.texts[1], "still there")
+
+    async def test_one_that_cannot_be_read_is_a_note(self) -> None:
+        adapter = self.adapter()
+        await self.start(adapter)
+        host: Any = adapter.host
+        row = {"id": 7, "chat_id": 1, "guid": "G", "sender": "+15552222222", "text": {"new": 1}}
+        self.fake.say_to_all(
+            json.dumps({"method": "message", "params": {"message": row}})
+            + "\n"
+            + json.dumps({"method": "message", "params": {"message": {**row, "is_from_me": True}}})
+            + "\n"
+        )
+        self.fake.write(self.alice, "still there")
+        await host.until(lambda: len(host.messages) == 2)
+        note = host.messages[0]
+        self.assertEqual((note.message_id, note.kind), ("G", "notice"))
+        self.assertEqual(note.text, "[a message that cannot be read here]")
+        self.assertEqual((note.chat.id, note.sender.id), ("1", "+15552222222"))
 
     async def test_many(self) -> None:
         adapter = self.adapter()
@@ -355,12 +376,38 @@ class Unknowns(IMessageCase):
         await self.fails(adapter.send(self.to(self.alice), part), SendLater)
         self.assertEqual(await self.found(adapter, self.alice, part), self.fake.sent[0].guid)
 
+    async def test_an_answer_that_never_comes_ends_the_child(self) -> None:
+        self.patch(module, "SEND_SECONDS", 0.1)
+        self.patch(module, "HUNG_SECONDS", 0.1)
+        adapter = self.adapter()
+        running = await self.start(adapter)
+        self.fake.fault("send", "silence")
+        part = self.part(1, "x")
+        await self.fails(adapter.send(self.to(self.alice), part), SendUnknown)
+        finding = Deferred.fromCoroutine(self.found(adapter, self.alice, part))
+        self.assertIsInstance(await running.ended(), Fault)
+        await self.start(adapter)
+        self.assertEqual(await finding, self.fake.sent[0].guid)
+
     async def test_a_file(self) -> None:
         adapter = self.adapter()
         running = await self.start(adapter)
         path = self.directory / "0001"
         path.write_bytes(b"data")
         media = OutMedia(path=str(path), kind="image", mime_type="image/png", name="cat.png")
+        part = self.part(1, media=media)
+        self.fake.fault("send", "act-and-die")
+        await self.fails(adapter.send(self.to(self.group), part), SendUnknown)
+        await running.ended()
+        await self.start(adapter)
+        self.assertEqual(await self.found(adapter, self.group, part), self.fake.sent[0].guid)
+
+    async def test_a_file_whose_name_had_to_be_changed(self) -> None:
+        adapter = self.adapter()
+        running = await self.start(adapter)
+        path = self.directory / "0001"
+        path.write_bytes(b"data")
+        media = OutMedia(path=str(path), kind="file", mime_type="text/plain", name=".a/b.txt")
         part = self.part(1, media=media)
         self.fake.fault("send", "act-and-die")
         await self.fails(adapter.send(self.to(self.group), part), SendUnknown)
@@ -438,6 +485,50 @@ class Fetching(IMessageCase):
         (self.directory / "bin" / "ssh").write_text("#!/bin/sh\necho no route >&2; exit 255\n")
         said = await self.fails(adapter.fetch(media, self.path, 1000), SendLater)
         self.assertIn("no route", str(said))
+
+    async def test_clearing_up_there_says_nothing_about_the_message(self) -> None:
+        self.patch(files, "COPY_SECONDS", 1.0)
+        pid = self.directory / "pid"
+        ssh = self.directory / "bin" / "ssh"
+        hangs = f'case "$last" in rm*) echo $$ > {pid}; exec sleep 600;; esac\ncd '
+        ssh.write_text(ssh.read_text().replace("cd ", hangs, 1))
+        adapter = self.far()
+        await self.start(adapter)
+        path = self.directory / "0001"
+        path.write_bytes(b"out")
+        media = OutMedia(path=str(path), kind="file", mime_type="text/plain", name="a.txt")
+        self.assertTrue(await adapter.send(self.to(self.alice), self.part(7, media=media)))
+        self.assertEqual(len(self.fake.sent), 1)
+        await self.ended(int(pid.read_text()))
+
+    async def test_a_copy_that_nobody_waits_for_is_ended(self) -> None:
+        pid = self.directory / "pid"
+        (self.directory / "bin" / "ssh").write_text(f"#!/bin/sh\necho $$ > {pid}; exec sleep 600\n")
+        media = Media(kind="image", ref={"path": "/far/cat.png"})
+        fetching = Deferred.fromCoroutine(self.far().fetch(media, self.path, 1000))
+        while not pid.exists() or not pid.read_text():
+            await self.pause()
+        fetching.cancel()
+        await self.ended(int(pid.read_text()))
+        self.failureResultOf(fetching, CancelledError)
+
+    async def ended(self, pid: int) -> None:
+        """Wait until there is no such process."""
+        with contextlib.suppress(ProcessLookupError):
+            while True:
+                os.kill(pid, 0)
+                await self.pause()
+
+    async def pause(self) -> None:
+        pause: Deferred[None] = Deferred()
+        self.reactor.callLater(0.02, pause.callback, None)
+        await pause
+
+    async def test_a_file_that_is_gone_is_refused(self) -> None:
+        adapter = self.far()
+        await self.start(adapter)
+        media = OutMedia(path="/no/such", kind="file", mime_type="text/plain", name="a.txt")
+        await self.fails(adapter.send(self.to(self.alice), self.part(1, media=media)), SendRefused)
 
     async def test_to_another_machine(self) -> None:
         adapter = self.far()

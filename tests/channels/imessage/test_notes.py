@@ -34,6 +34,13 @@ class TakingNotes(SynchronousTestCase):
         self.assertEqual(kept, ["done 2", "done 3"])
         self.assertTrue(all(notes.get(f"open {number}") for number in range(4)))
 
+    def test_what_nobody_asks_for_any_more(self) -> None:
+        notes = Notes()
+        notes.begin("long ago", 7, 1000)
+        notes.begin("now", 9, 1001 + module.FORGOTTEN_SECONDS)
+        self.assertIsNone(notes.get("long ago"))
+        self.assertEqual(notes.get("now"), Note(9, 1001 + module.FORGOTTEN_SECONDS))
+
     def test_damage(self) -> None:
         for text in ("", "x", "[]", '{"a": 7}'):
             self.assertIsNone(Notes(text).get("a"))

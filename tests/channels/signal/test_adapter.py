@@ -13,6 +13,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import globalLogPublisher
 
 from clawgw.channels.adapter import (
     Fatal,
@@ -31,6 +32,7 @@ from clawgw.channels.signal.adapter import SignalAdapter
 from clawgw.channels.signal.settings import SignalAccount
 from clawgw.store.database import StoreError
 from tests.channels.fake_host import AdapterCase, Running
+from tests.channels.fake_rpc import Refusal
 from tests.channels.signal.fake import FakeSignal, unsuccessful
 
 BOT = "+15550001111"
@@ -98,6 +100,17 @@ class Receiving(SignalCase):
         self.fake.write(self.alice, "still there")
         await host.until(lambda: len(host.messages) == 2)
         self.assertEqual(host.texts[1], "still there")
+
+    async def test_one_that_cannot_be_read_is_a_note(self) -> None:
+        adapter = self.adapter()
+        await self.start(adapter)
+        host: Any = adapter.host
+        content = {"sourceUuid": self.alice.uuid, "timestamp": 7, "dataMessage": {"message": [1]}}
+        params = {"account": BOT, "envelope": content}
+        self.fake.say_to_all(json.dumps({"method": "receive", "params": params}) + "\n")
+        self.fake.write(self.alice, "still there")
+        await host.until(lambda: len(host.messages) == 2)
+        self.assertEqual(host.texts, ["[a message that cannot be read here]", "still there"])
 
     async def test_a_child_that_dies_is_made_again_and_nothing_is_lost(self) -> None:
         adapter = self.adapter()
@@ -323,6 +336,40 @@ class Unknowns(SignalCase):
                 await pause
         self.assertEqual(found, f"{BOT}:{self.fake.sent[0].timestamp}")
 
+    async def test_an_answer_that_never_comes_ends_the_child(self) -> None:
+        self.patch(outgoing, "SEND_SECONDS", 0.1)
+        self.patch(outgoing, "HUNG_SECONDS", 0.1)
+        adapter = self.adapter()
+        running = await self.start(adapter)
+        self.fake.fault("send", "silence")
+        target, part = self.target(self.alice.uuid), self.part(1, "x")
+        await self.fails(adapter.send(target, part), SendUnknown)
+        ended = Deferred.fromCoroutine(running.ended())
+        while not ended.called:
+            await self.fails(adapter.find(target, part), (SendLater, Unsupported))
+            pause: Deferred[None] = Deferred()
+            self.reactor.callLater(0.05, pause.callback, None)
+            await pause
+        self.assertIsInstance(await ended, Fault)
+        await self.start(adapter)
+        await self.fails(adapter.find(target, part), Unsupported)
+
+    async def test_an_answer_that_leaves_it_open(self) -> None:
+        adapter = self.adapter()
+        running = await self.start(adapter)
+        target = self.target(self.alice.uuid)
+        self.fake.fault("send", "refuse", error=Refusal(-2, "Failed to send message"))
+        await self.fails(adapter.send(target, self.part(1, "x")), SendUnknown)
+        self.fake.fault("send", "refuse", error=unsuccessful({}, "NETWORK_FAILURE"))
+        await self.fails(adapter.send(target, self.part(2, "x")), SendLater)
+        for again in (None, self.adapter()):  # the Gateway's next life knows it, too
+            if again is not None:
+                await running.stop()
+                adapter = again
+                await self.start(adapter)
+            await self.fails(adapter.find(target, self.part(1, "x")), Unsupported)
+            self.assertIsNone(await adapter.find(target, self.part(2, "x")))
+
     async def test_the_child_is_killed_in_the_middle(self) -> None:
         adapter = self.adapter()
         running = await self.start(adapter)
@@ -425,6 +472,33 @@ class Daemons(SignalCase):
         self.assertEqual(self.fake.calls[-1].params["account"], BOT)
         self.fake.cut()
         self.assertIn("connection", str(await running.ended()))
+
+    async def test_what_cannot_be_stored_at_once_is_stored_later(self) -> None:
+        self.patch(module, "STORE_PAUSE", 0.05)
+        adapter = self.adapter(socket=self.fake.listen_daemon())
+        running = await self.start(adapter)
+        host: Any = adapter.host
+        for text in ("at last", "and when it is stopped"):
+            host.broken = True
+            self.fake.write(self.alice, text)
+            await self.said(host, "tried again")
+            host.broken = False
+            if text == "at last":
+                await host.until(lambda: host.texts == ["at last"])
+        await running.stop()
+        self.assertEqual(host.texts, ["at last", "and when it is stopped"])
+
+    async def said(self, host: Any, words: str) -> None:
+        """Wait until the log says something."""
+        heard: Deferred[None] = Deferred()
+
+        def hear(event: dict[str, Any]) -> None:
+            if words in (event.get("log_format") or ""):
+                globalLogPublisher.removeObserver(hear)
+                self.reactor.callLater(0, heard.callback, None)  # not while it is being said
+
+        globalLogPublisher.addObserver(hear)
+        await heard
 
     async def test_over_a_unix_socket_in_manual_mode(self) -> None:
         short = tempfile.mkdtemp()  # as the path of a socket must be
@@ -621,6 +695,49 @@ class Linking(SignalCase):
         self.assertNotEqual(first.qr, second.qr)
         self.fake.cut()
         await self.fails(adapter.login_wait(30, second.qr), LoginProblem)
+
+    async def test_the_program_is_not_there(self) -> None:
+        adapter = self.adapter(command=("no-such-program-here",))
+        said = await self.fails(adapter.login_start(force=False), LoginProblem)
+        self.assertIn("install signal-cli", str(said))
+
+    async def test_a_daemon_that_is_not_there(self) -> None:
+        adapter = self.adapter(socket="tcp:127.0.0.1:1")
+        said = await self.fails(adapter.login_start(force=False), LoginProblem)
+        self.assertIn("nothing answers at tcp:127.0.0.1:1", str(said))
+        self.assertNotIn("install", str(said))
+        problem = await self.fails(adapter.check(), Fault)
+        self.assertNotIsInstance(problem, Fatal)
+
+    async def test_it_cannot_be_remembered(self) -> None:
+        adapter = self.adapter()
+        step = await adapter.login_start(force=False)
+        await self.fake.until(lambda: bool(self.fake.called("finishLink")))
+        self.patch(adapter.host, "remember", self.cannot)
+        assert step.qr is not None
+        self.fake.scan(step.qr, "+15553333333")
+        said = await self.fails(adapter.login_wait(30, step.qr), LoginProblem)
+        self.assertIn("the disk is full", str(said))
+
+    async def cannot(self, _: Any) -> None:
+        raise StoreError("the disk is full")
+
+    async def test_closing_gives_it_up_and_leaves_no_child(self) -> None:
+        adapter = self.adapter()
+        await adapter.login_start(force=False)
+        await self.fake.until(lambda: bool(self.fake.called("finishLink")))
+        await adapter.close()
+        await self.fake.until(lambda: not self.fake.sessions)
+        await self.fails(adapter.login_wait(30), LoginProblem)
+
+    async def test_nothing_runs_while_an_account_is_given_up(self) -> None:
+        self.values["linked"] = BOT
+        adapter = self.adapter(account=None)
+        await self.start(adapter)
+        leaving = Deferred.fromCoroutine(adapter.logout())
+        problem = await Running(adapter).ended()
+        self.assertIn("waiting for the logout", str(problem))
+        self.assertTrue(await leaving)
 
     async def test_logging_out(self) -> None:
         await self.fails(self.adapter().logout(), Unsupported)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from clawgw.channels.messages import Inbound
-from clawgw.channels.signal.envelope import Own, Wanted, inbound
+from clawgw.channels.signal.envelope import Own, Wanted, inbound, unreadable
 
 ALICE = "11111111-1111-4111-8111-111111111111"
 BOT = "99999999-9999-4999-8999-999999999999"
@@ -200,6 +200,29 @@ class Envelopes(SynchronousTestCase):
         message = self.read(envelope(sourceUuid=BOT, syncMessage={"sentMessage": sent}))
         assert message is not None
         self.assertEqual((message.own, message.kind), (True, "edit"))
+
+    def test_one_that_cannot_be_read_is_a_note(self) -> None:
+        for content, chat in (
+            ({"message": {"new": 1}}, ALICE),
+            ({"message": "x", "mentions": 7}, ALICE),
+            ({"message": "x", "mentions": 7, "groupInfo": {"groupId": "Zw=="}}, "Zw=="),
+        ):
+            params = data(**content)
+            with self.assertRaises(ValueError):
+                inbound(params, OWN, Wanted())
+            note = unreadable(params)
+            assert note is not None
+            self.assertEqual((note.message_id, note.kind), (f"{ALICE}:1000", "notice"))
+            self.assertEqual((note.chat.id, note.sender.id), (chat, ALICE))
+            self.assertEqual(note.text, "[a message that cannot be read here]")
+        for params in (
+            {},
+            {"envelope": 7},
+            envelope(typingMessage=7),
+            envelope(dataMessage=[]),
+            data(groupInfo=7),
+        ):
+            self.assertIsNone(unreadable(params))
 
     def test_nonsense_says_what_is_wrong(self) -> None:
         for params in (

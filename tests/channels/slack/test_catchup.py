@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from clawgw.channels.slack import adapter
+from clawgw.channels.slack import adapter, catchup
 from tests.channels.slack.faults import Broken, Refuse, Throttle
 from tests.channels.slack.support import SlackCase
 from tests.channels.slack.workspace import BOT_USER
@@ -119,6 +119,29 @@ class CatchUpTests(SlackCase):
         self.assertIn("may be missing", self.host.warnings[1])
         self.slack.say(self.ann, self.dm, "goes on")
         await self.until(lambda: "goes on" in self.host.texts)
+
+    async def test_what_slack_did_not_tell_is_asked_for_again(self) -> None:
+        self.patch(catchup, "AGAIN_SECONDS", 0.05)
+        await self.have_been_here()
+        self.slack.say(self.ann, self.dm, "missed")
+        self.slack.fail("conversations.history", Broken(503), Refuse("internal_error"))
+        await self.back_with(2)
+        self.assertEqual(self.host.texts, ["first", "missed"])
+        await self.until(lambda: "gap" not in self.host.stored)
+        self.assertEqual(self.host.warnings[-1], "")
+
+    async def test_neither_news_nor_an_end_hides_what_is_still_missing(self) -> None:
+        self.patch(catchup, "OVERLAP_SECONDS", 0.0)
+        await self.have_been_here()
+        self.slack.say(self.ann, self.dm, "missed")
+        self.slack.fail("conversations.history", Broken(503))
+        await self.start()
+        self.slack.say(self.ann, self.dm, "new")
+        await self.until(lambda: "new" in self.host.texts)
+        await self.stop()
+        self.assertNotIn("missed", self.host.texts)
+        await self.back_with(3)
+        self.assertEqual(self.host.texts, ["first", "new", "missed"])
 
     async def test_killed_before_the_acknowledgement_it_is_told_again(self) -> None:
         self.slack.sockets.retry_pauses = (0.05,) * 100

@@ -10,7 +10,8 @@ from twisted.internet.task import deferLater
 
 from clawgw.channels.adapter import Fatal, Fault
 from clawgw.channels.messages import Inbound
-from clawgw.channels.slack import socketmode
+from clawgw.channels.slack import intake, socketmode
+from clawgw.channels.slack.events import message_of
 from clawgw.store.database import StoreError
 from tests.channels.slack.faults import Broken, Refuse, Throttle
 from tests.channels.slack.support import SlackCase
@@ -80,6 +81,23 @@ class MessageTests(SlackCase):
         self.assertEqual((first.kind, second.kind), ("message", "edit"))
         self.assertEqual(second.text, "hello")
         self.assertTrue(second.message_id.startswith(f"{first.message_id}:edit:"))
+
+    async def test_a_message_that_cannot_be_read_leaves_a_note_and_holds_nothing_up(self) -> None:
+        def picky(picked: Any, *rest: Any) -> Inbound:
+            if picked.raw.get("text") == "poison":
+                raise TypeError("nobody thought of that")
+            return message_of(picked, *rest)
+
+        self.patch(intake, "message_of", picky)
+        await self.start()
+        self.slack.say(self.ann, self.dm, "poison")
+        self.slack.say(self.ann, self.dm, "odd", subtype={"a": 1})
+        self.slack.say(self.ann, self.dm, "still here")
+        await self.received(3)
+        note = "[a message of a form that is not known here]"
+        self.assertEqual(self.host.texts, [note, "odd", "still here"])
+        await self.until(lambda: not self.slack.sockets.pending)
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
 
     async def test_own_and_other_bots_messages_are_not_handed_over(self) -> None:
         adapter = await self.start()
@@ -331,6 +349,16 @@ class ConnectionTests(SlackCase):
         self.assertTrue(str(bot).startswith("botToken: Slack says: the token is not valid"))
         self.assertTrue(str(app).startswith("appToken: Slack says: the token is not valid"))
         self.assertNotIn("wrong", f"{bot}{app}")
+
+    async def test_a_page_of_somebody_in_between_says_nothing_of_the_tokens(self) -> None:
+        self.slack.fail("auth.test", Broken(403))
+        await self.start()
+        self.slack.fail("apps.connections.open", Broken(404))
+        await self.start()
+        for problem in self.faults:
+            self.assertIsInstance(problem, Fault)
+            self.assertNotIsInstance(problem, Fatal)
+        self.assertEqual(len(self.faults), 2)
 
     async def test_exchanged_and_missing_tokens_are_noticed_before_slack_is_asked(self) -> None:
         await self.start(bot_token=self.slack.app_token)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clawgw.channels.adapter import Fatal, SendError, SendLater, SendRefused, SendUnknown
+from clawgw.channels.adapter import (
+    Fatal,
+    SendError,
+    SendLater,
+    SendRefused,
+    SendUnknown,
+    Unsupported,
+)
 from clawgw.channels.messages import Button, Media, OutMedia
 from tests.channels.slack.faults import Answer, Broken, Cut, Refuse, Throttle
 from tests.channels.slack.support import SlackCase
@@ -143,6 +150,21 @@ class OutcomeTests(SlackCase):
         sent = [await adapter.send(target, part) for part in parts]
         self.assertEqual(await adapter.find(target, parts[12]), sent[12])
         self.assertIsNone(await adapter.find(target, self.part("never sent")))
+
+    async def test_what_nobody_can_tell_is_not_said_to_be_missing(self) -> None:
+        adapter = self.adapter()
+        self.slack.missing_scopes["conversations.history"] = "im:history"
+        await self.failure(Unsupported, adapter.find(self.target(self.dm), self.part("x")))
+        self.slack.missing_scopes.clear()
+        self.slack.page_limit = 1
+        for number in range(8):
+            self.slack.say(self.ann, self.dm, str(number))
+        await self.failure(Unsupported, adapter.find(self.target(self.dm), self.part("x")))
+
+    async def test_a_page_of_somebody_in_between_is_no_refusal(self) -> None:
+        adapter = self.adapter()
+        self.slack.fail("chat.postMessage", Broken(403))
+        await self.failure(SendLater, adapter.send(self.target(self.dm), self.part("x")))
 
     async def test_looking_can_be_tried_again(self) -> None:
         adapter = self.adapter()

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from clawgw.channels.messages import Inbound
 from clawgw.channels.telegram.inbound import Read, read
-from clawgw.channels.telegram.updates import Message, User, read_update
+from clawgw.channels.telegram.updates import Message, User, mended, read_update
 
 ME = User(id=42, is_bot=True, first_name="Claw", username="claw_test_bot")
 ANN = {"id": 1001, "is_bot": False, "first_name": "Ann", "last_name": "Lee", "username": "AnnLee"}
@@ -34,6 +34,40 @@ def said(**content: Any) -> Inbound:
     found = took(message=message).message
     assert found is not None
     return found
+
+
+class DamagedTests(SynchronousTestCase):
+    """A part of a message breaks the Bot API's rules."""
+
+    def test_what_was_written_is_told_all_the_same(self) -> None:
+        found = said(text="hello", sticker="none", message_thread_id="odd")
+        self.assertEqual(found.text, "[a part of this message could not be read]\nhello")
+        self.assertEqual(found.sent_at, 1_790_000_000_000)
+        found = said(text=["no", "text"])
+        self.assertEqual(found.text, "[unsupported message: text]")
+
+    def test_what_is_no_unicode_is_replaced(self) -> None:
+        for broken in (b'{"update_id": 1, "x": "\\ud83d"}', b'{"update_id": 1, "x": "\xff"}'):
+            better = mended(broken)
+            assert better is not None
+            update = read_update(better)
+            assert update is not None
+            self.assertEqual(update.update_id, 1)
+        self.assertIsNone(mended(b"<html>"))
+        self.assertIsNone(mended(b"[" * 100_000))
+
+    def test_posts_and_edits_too(self) -> None:
+        post = {"message_id": 5, "chat": {**GROUP, "type": "channel"}, "text": "news", "dice": 6}
+        found = took(channel_post=post).message
+        assert found is not None
+        self.assertIn("news", found.text)
+        edit = {"message_id": 5, "from": ANN, "chat": PRIVATE, "edit_date": 9, "text": "new"}
+        found = took(edited_message={**edit, "poll": 1}).message
+        assert found is not None
+        self.assertEqual((found.kind, found.message_id), ("edit", "1001:5:edit:9"))
+
+    def test_it_gives_no_commands(self) -> None:
+        self.assertFalse(said(text="/approve 1", entities="odd").text.startswith("/"))
 
 
 class TextTests(SynchronousTestCase):

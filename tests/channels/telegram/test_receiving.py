@@ -94,11 +94,18 @@ class ReceivingTests(AdapterCase):
         await self.until(lambda: len(self.world.confirmed) == 6)
         self.assertEqual(self.host.texts, ["still here"])
 
+    async def test_a_text_that_is_no_unicode_does_not_stop_the_rest(self) -> None:
+        self.world.say(self.ann, "half an \ud83d")
+        self.world.say(self.ann, "still here")
+        await self.start()
+        await self.arrived(2)
+        self.assertEqual(self.host.texts, ["half an ?", "still here"])
+
     async def test_a_broken_field_leaves_a_note(self) -> None:
         self.world.say(self.ann, "x", sticker="not one", chat=None)
         await self.start()
         (message,) = await self.arrived(1)
-        self.assertEqual(message.text, "[unsupported message: text, sticker]")
+        self.assertEqual(message.text, "[a part of this message could not be read]\nx")
         self.assertEqual(message.sender.id, "1001")
 
     async def test_an_album_is_one_message(self) -> None:

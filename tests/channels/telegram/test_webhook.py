@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import treq
+import twisted.web.http
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 
 from clawgw.channels.adapter import Fault
@@ -67,6 +68,22 @@ class WebhookTests(AdapterCase):
             await self.post(b"x" * (2 << 20), **header)
         self.world.say(self.ann, "still here")
         await self.arrived(1)
+
+    async def test_a_stranger_cannot_make_us_read_a_form(self) -> None:
+        await self.start()
+        asked: list[object] = []
+        self.patch(twisted.web.http, "parse_qs", lambda *args, **_: asked.append(args) or {})
+        form = {"Content_Type": "application/x-www-form-urlencoded"}
+        self.assertEqual(await self.post(b"a&" * 100_000, **form), 403)
+        self.assertEqual(asked, [])
+
+    async def test_a_secret_that_is_no_text(self) -> None:
+        await self.start()
+        url = f"http://127.0.0.1:{self.port}/telegram-webhook"
+        headers = {b"X-Telegram-Bot-Api-Secret-Token": b"\xff\xfe"}
+        response = await treq.post(url, data=b"{}", headers=headers, persistent=False)
+        await response.content()
+        self.assertEqual(response.code, 403)
 
     async def test_what_came_while_we_were_away_comes_then(self) -> None:
         await self.start()

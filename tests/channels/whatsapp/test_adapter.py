@@ -74,7 +74,7 @@ class ReceiveTests(WhatsAppCase):
         again = self.fake.write(ANNA, "hello", key=first["key"])
         self.assertNotEqual(first["seq"], again["seq"])
         self.fake.write(ANNA, "the end")
-        await self.until(lambda: not self.fake.unconfirmed)
+        await self.until(lambda: not self.fake.unconfirmed and len(self.routed) > 1)
         self.assertEqual([one.text for one in self.routed], ["hello", "the end"])
 
     async def test_ids_are_the_senders_choice(self) -> None:
@@ -99,6 +99,15 @@ class ReceiveTests(WhatsAppCase):
         self.fake.write(ANNA, "hello")
         await self.until(lambda: self.routed)
         self.assertEqual([one.text for one in self.routed], ["hello"])
+
+    async def test_one_that_cannot_be_read_is_a_note_and_confirmed(self) -> None:
+        await self.running()
+        self.fake.write(ANNA, "hello", kind="novelty", media={"kind": 7})
+        self.fake.write(ANNA, "the end")
+        await self.until(lambda: not self.fake.unconfirmed and len(self.routed) == 2)
+        texts = [one.text for one in self.routed]
+        self.assertEqual(texts, ["[a message that cannot be read here]", "the end"])
+        self.assertEqual(self.routed[0].chat.id, f"+{ANNA}")
 
     async def test_huge_and_many(self) -> None:
         await self.running()

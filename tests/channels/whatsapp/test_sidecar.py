@@ -380,6 +380,15 @@ class SendTests(SidecarTestCase):
         self.assertEqual(context["stanzaId"], message_id)
         self.assertIn("what time is it?", str(context["quotedMessage"]))
 
+    async def test_a_quote_does_not_carry_words_to_another_chat(self) -> None:
+        message_id = await self.server.incoming(ANNA, "between us")
+        await self.sidecar.heard("between us")
+        await self.server.incoming(ANNA, "hello all", group=await self.group())
+        chat = (await self.sidecar.heard("hello all"))["chat"]
+        quoted = {"id": message_id, "participant": f"{ANNA}@s.whatsapp.net"}
+        await self.sidecar.command("send", to=chat, id=name(1), text="as was said", quoted=quoted)
+        self.assertNotIn("between us", str(await self.shown(name(1))))
+
     async def test_a_file(self) -> None:
         path = Path(self.mktemp()).absolute()
         path.write_bytes(PNG)

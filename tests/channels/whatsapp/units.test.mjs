@@ -153,6 +153,31 @@ test("the file does not grow for ever", async () => {
   assert.ok(statSync(join(directory, "spool.jsonl")).size < 1_300_000);
 });
 
+test("it does not grow because of one that is never confirmed", async () => {
+  const directory = fresh();
+  const spool = await openSpool(directory);
+  await spool.append({ text: "stays" });
+  for (let n = 0; n < 30; n++) {
+    const seqs = await Promise.all([0, 1].map(() => spool.append({ text: "x".repeat(50_000) })));
+    const more = spool.append({ text: "y" }); // while the file may be written anew
+    await spool.confirm(seqs);
+    await spool.confirm([await more]);
+  }
+  assert.ok(statSync(join(directory, "spool.jsonl")).size < 1_300_000);
+  assert.deepEqual((await openSpool(directory)).unconfirmed, [[1, { text: "stays" }]]);
+});
+
+test("what its writer made unreadable is a note", async () => {
+  let nested = { conversation: "x" };
+  for (let depth = 0; depth < 5000; depth++)
+    nested = { extendedTextMessage: { text: "t", contextInfo: { stanzaId: "A", quotedMessage: nested } } };
+  for (const content of [nested, null, { contactMessage: { vcard: 7 } }]) {
+    const message = await said(content);
+    assert.deepEqual([message.kind, message.text], ["message", "[a message that cannot be read here]"]);
+    assert.equal(message.sender.jid, ANNA);
+  }
+});
+
 test("sent messages are remembered, and forgotten on demand", async () => {
   const directory = fresh();
   const sent = await openSent(directory);

@@ -32,18 +32,21 @@ const COMPANIONS = new Set([
   "stickerSyncRmrMessage",
 ]);
 
+const UNREADABLE = { kind: "message", text: "[a message that cannot be read here]" };
+
 /**
- * Describe a message.
+ * Describe a message. Its writer may have put anything into it: what cannot be read becomes a note,
+ * because an error would have WhatsApp deliver it again and again.
  *
  * @param key Baileys' key of it, as in the stanza
- * @param content the decrypted proto.Message
+ * @param content the decrypted proto.Message, null where it is none
  * @param meta {timestamp, pushName, offline}
  * @param self {id, lid} of the account
  * @param phoneOf async: the phone's jid that belongs to a lid, or null
  * @returns the message without its number, or null if there is nothing to tell
  */
 export async function describe(key, content, meta, self, phoneOf) {
-  const body = say(normalizeMessageContent(content), self);
+  const body = content === null ? UNREADABLE : readable(content, self);
   if (!body) return null;
   const group = isJidGroup(key.remoteJid) === true;
   const sender = senderOf(key, group, self);
@@ -81,6 +84,14 @@ function senderOf(key, group, self) {
 export function phoneNumber(jid) {
   const digits = /^(\d+)(?::\d+)?@s\.whatsapp\.net$/.exec(jid ?? "")?.[1];
   return digits ? `+${digits}` : undefined;
+}
+
+function readable(content, self) {
+  try {
+    return say(normalizeMessageContent(content), self);
+  } catch {
+    return UNREADABLE;
+  }
 }
 
 function say(content, self) {

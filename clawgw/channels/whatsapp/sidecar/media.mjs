@@ -21,6 +21,7 @@ const KINDS = {
 };
 const GONE = new Set([403, 404, 410]);
 const HOST = ".whatsapp.net";
+const LONGEST_MS = 160_000;
 
 /**
  * Fetch a file.
@@ -72,6 +73,7 @@ function pathOf({ directPath, url }) {
 async function write(path, stream, maxBytes) {
   const handle = await open(path, "w", 0o600);
   const hash = createHash("sha256");
+  const limit = setTimeout(() => stream.destroy?.(new Error("the file did not come in time")), LONGEST_MS);
   let size = 0;
   try {
     for await (const chunk of stream) {
@@ -82,6 +84,7 @@ async function write(path, stream, maxBytes) {
     }
     await handle.sync();
   } finally {
+    clearTimeout(limit);
     await handle.close();
     stream.destroy?.();
   }

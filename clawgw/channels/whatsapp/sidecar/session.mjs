@@ -27,6 +27,7 @@ import makeWASocket, {
   DisconnectReason,
   decodeMessageNode,
   isJidBroadcast,
+  isJidGroup,
   isJidNewsletter,
   jidNormalizedUser,
   proto,
@@ -154,7 +155,13 @@ export class Session {
 
   async confirm(params) {
     this._started();
-    await this._spool.confirm(field(params, "seqs", "array"));
+    try {
+      await this._spool.confirm(field(params, "seqs", "array"));
+    } catch (error) {
+      // A line that was half written would take the next message with it.
+      if (!(error instanceof RpcError)) this._onFatal(`what was confirmed cannot be stored: ${errorWords(error)}`);
+      throw error;
+    }
     return {};
   }
 
@@ -417,7 +424,7 @@ export class Session {
     if (!stanza || stanza.attrs.category === "peer") return;
     const { me } = this._auth.creds;
     const { fullMessage } = decodeMessageNode(stanza, me.id, me.lid ?? "");
-    let content;
+    let content = null;
     try {
       content = proto.Message.decode(unpadRandomMax16(plaintext));
       content = content.deviceSentMessage?.message ?? content;
@@ -510,7 +517,7 @@ export class Session {
 
   _quoted(quoted, chat) {
     const known = this._messages.get(quoted.id);
-    if (known?.message) return known;
+    if (known?.message && isIn(known.key, quoted, chat)) return known;
     return { key: keyOf(quoted, chat), message: { conversation: quoted.text ?? "" } };
   }
 
@@ -532,6 +539,13 @@ export class Session {
   _groupsChanged(changes) {
     for (const change of Array.isArray(changes) ? changes : [changes]) this._groups.delete(change.id);
   }
+}
+
+/** Ids are their writers' choice: the same one in another chat, or of somebody else, is not meant. */
+function isIn(key, { participant }, chat) {
+  if (!isJidGroup(chat)) return !isJidGroup(key.remoteJid);
+  const writer = key.participant ? jidNormalizedUser(key.participant) : undefined;
+  return key.remoteJid === chat && (key.fromMe || writer === participant);
 }
 
 function digits(phone) {

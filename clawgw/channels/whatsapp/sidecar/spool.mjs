@@ -27,6 +27,7 @@ class Spool {
     this._waiting = new Map(); // seq -> message, in order
     this._last = 0;
     this._size = 0;
+    this._limit = COMPACT_BYTES; // when the file is written anew; never mostly what is done with
     this._handle = null;
     this._tail = Promise.resolve();
     this._sync = coalesce(() => this._handle.datasync());
@@ -50,7 +51,7 @@ class Spool {
   async confirm(seqs) {
     const done = seqs.filter((seq) => this._waiting.delete(seq));
     if (done.length) await this._write({ done });
-    if (this._waiting.size === 0 && this._size > COMPACT_BYTES) await this._serial(() => this._compact());
+    if (this._size > this._limit) await this._serial(() => (this._size > this._limit ? this._compact() : undefined));
   }
 
   async close() {
@@ -104,8 +105,10 @@ class Spool {
     const text = records.map((record) => `${JSON.stringify(record)}\n`).join("");
     await replaceFile(this._path, text);
     await syncDirectory(dirname(this._path));
-    await this._handle?.close();
+    const old = this._handle;
     this._handle = await open(this._path, "a", 0o600);
     this._size = Buffer.byteLength(text);
+    this._limit = Math.max(COMPACT_BYTES, 2 * this._size);
+    await old?.close(); // a sync of it that goes on has its turn first
   }
 }
