@@ -2,7 +2,8 @@
 
 A send is asked for with its part's key as the id of the request. Its answer comes late, or after
 the Gateway has been killed and started again, when it is read in the file the child wrote to. A
-send that was under way when the child itself was killed is lost: nobody can tell.
+send that was under way when the child itself was killed is lost: nobody can tell. An error is taken
+to mean that it was not sent: what goes wrong at a recipient has a result of its own.
 """
 
 from __future__ import annotations
@@ -11,10 +12,6 @@ from collections import OrderedDict
 from typing import Any
 
 import msgspec
-
-from clawgw.channels.adapter import SendUnknown
-from clawgw.channels.signal.sending import failure_of
-from clawgw.jsonrpc import RpcError
 
 KEPT = 300
 
@@ -99,7 +96,7 @@ class Answers:
             return read.params
         if isinstance(read.id, str):
             timestamp = timestamp_in(read.result)
-            if timestamp is not None or is_refusal(read.error):
+            if timestamp is not None or read.error is not None:
                 self.answered(read.id, timestamp)
             else:
                 self.doubted(read.id)
@@ -119,14 +116,6 @@ class Answers:
             "answers": msgspec.json.encode(list(self._sent.items())).decode(),
             "lost": msgspec.json.encode(list(self._lost)).decode(),
         }
-
-
-def is_refusal(error: Any) -> bool:
-    """Whether an answer to `send` says that it was certainly not sent."""
-    code = error.get("code") if isinstance(error, dict) else None
-    if type(code) is not int:
-        return False
-    return not isinstance(failure_of(RpcError(code, "", error.get("data"))), SendUnknown)
 
 
 def timestamp_in(result: Any) -> int | None:

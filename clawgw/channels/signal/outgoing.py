@@ -117,11 +117,7 @@ class Outgoing:
         self._asked_at.pop(key, None)
         timestamp = None if isinstance(result, Failure) else timestamp_in(result)
         problem = result.value if isinstance(result, Failure) else None
-        if isinstance(problem, RpcError):
-            refused = not isinstance(sending.failure_of(problem), SendUnknown)
-        else:
-            refused = False
-        if timestamp is not None or refused:
+        if timestamp is not None or isinstance(problem, RpcError):
             self._answers.answered(key, timestamp)
         elif not isinstance(problem, ProcessGone):
             self._answers.doubted(key)

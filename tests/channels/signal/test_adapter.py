@@ -32,7 +32,6 @@ from clawgw.channels.signal.adapter import SignalAdapter
 from clawgw.channels.signal.settings import SignalAccount
 from clawgw.store.database import StoreError
 from tests.channels.fake_host import AdapterCase, Running
-from tests.channels.fake_rpc import Refusal
 from tests.channels.signal.fake import FakeSignal, unsuccessful
 
 BOT = "+15550001111"
@@ -358,7 +357,7 @@ class Unknowns(SignalCase):
         adapter = self.adapter()
         running = await self.start(adapter)
         target = self.target(self.alice.uuid)
-        self.fake.fault("send", "refuse", error=Refusal(-2, "Failed to send message"))
+        self.patch(self.fake, "_do_send", lambda *_: {"results": []})
         await self.fails(adapter.send(target, self.part(1, "x")), SendUnknown)
         self.fake.fault("send", "refuse", error=unsuccessful({}, "NETWORK_FAILURE"))
         await self.fails(adapter.send(target, self.part(2, "x")), SendLater)
