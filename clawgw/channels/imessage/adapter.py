@@ -44,6 +44,7 @@ SEND_SECONDS = 120.0
 CONNECT_SECONDS = 10.0
 SETTLE_SECONDS = 15.0
 HUNG_SECONDS = 900.0
+NOT_FOUND = 127
 LOOKED_THROUGH = 200
 REMEMBERED = 500
 MAX_FILE = 100 * 1024 * 1024
@@ -83,7 +84,7 @@ class IMessageAdapter(Adapter[IMessageAccount]):
         try:
             await self._serve(link)
         except ProcessGone as problem:
-            raise Fault(f"imsg: {problem}") from None
+            raise Fault(f"imsg: {_ended(str(problem))}") from None
         finally:
             self._link = None
             self._sending.clear()
@@ -122,7 +123,7 @@ class IMessageAdapter(Adapter[IMessageAccount]):
         finally:
             storing.addErrback(lambda _: None)
             storing.cancel()
-        raise Fault(f"imsg: {await self._broken}")
+        raise Fault(f"imsg: {_ended(await self._broken)}")
 
     def _over(self, reason: str) -> None:
         """Nothing more will be heard."""
@@ -347,7 +348,7 @@ class IMessageAdapter(Adapter[IMessageAccount]):
         try:
             answer = await self._chats(link)
         except ProcessGone as problem:
-            raise Fault(f"imsg: {problem}") from None
+            raise Fault(f"imsg: {_ended(str(problem))}") from None
         finally:
             await link.stop()
         return {"chats": len(_list(answer, "chats"))}
@@ -379,6 +380,13 @@ def _said(problem: Exception) -> str:
     detail = getattr(problem, "data", None)
     text = f"{problem}: {detail}" if isinstance(detail, str) and detail else str(problem)
     return " ".join(text.split())[:300]
+
+
+def _ended(reason: str) -> str:
+    """Why it ended; a shell's way of saying that there is no such program is put into words."""
+    if reason.endswith(f"exit code {NOT_FOUND}"):
+        return "it is not found where its command runs: install it there, or give its whole path"
+    return reason
 
 
 def _cannot_start(problem: RpcError) -> Fault:

@@ -234,15 +234,30 @@ class SpooledProcess(JsonRpcProcess):
 
 def watch(clock: Any, path: Path, changed: Callable[[], None]) -> Callable[[], None]:
     """Have `changed` called whenever a file has grown; returns what ends that."""
-    try:
-        from twisted.internet.inotify import IN_MODIFY, INotify
+    notifier = _notifier(clock, path, changed)
+    if notifier is not None:
+        end: Callable[[], None] = notifier.loseConnection
+        return end
+    poll = LoopingCall(changed)
+    poll.clock = clock
+    poll.start(POLL_SECONDS, now=False)
+    return poll.stop
 
+
+def _notifier(clock: Any, path: Path, changed: Callable[[], None]) -> Any:
+    """The kernel's word for it; None where there is no such thing, or none left."""
+    try:
+        from twisted.internet.inotify import IN_MODIFY, INotify, INotifyError
+    except (ImportError, AttributeError):  # not Linux
+        return None
+    try:
         notifier = INotify(clock)
-        notifier.startReading()
+    except (INotifyError, OSError):
+        return None
+    try:
         notifier.watch(FilePath(os.fspath(path)), IN_MODIFY, callbacks=[lambda *_: changed()])
-    except (ImportError, AttributeError, OSError):  # not Linux, or none left
-        poll = LoopingCall(changed)
-        poll.clock = clock
-        poll.start(POLL_SECONDS, now=False)
-        return poll.stop
-    return notifier.loseConnection
+    except (INotifyError, OSError):
+        notifier.connectionLost(None)
+        return None
+    notifier.startReading()
+    return notifier

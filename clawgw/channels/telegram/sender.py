@@ -1,8 +1,8 @@
 """Sending: each message with one call, and what its failure means.
 
 Telegram takes no id of ours with a message and cannot be asked what it has got, so a call whose
-answer is lost leaves a message whose fate nobody knows; the outbox sends such a one again once.
-Edits can be repeated freely: the second changes nothing.
+answer is lost leaves a message whose fate nobody knows; the outbox sends such a one again, a few
+times at most. Edits can be repeated freely: the second changes nothing.
 
 Telegram bears about a message a second in a chat and twenty a minute in a group, edits included
 (core.telegram.org/bots/faq, "My bot is hitting limits"). Drafts that come faster, or while Telegram

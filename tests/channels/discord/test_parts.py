@@ -8,11 +8,34 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from clawgw.channels.discord import protocol
+from clawgw.channels.discord.api import Api
 from clawgw.channels.discord.limits import Limits
 from clawgw.channels.discord.objects import milliseconds, snowflake, time_of
 from clawgw.channels.discord.outbound import address_of
 from clawgw.channels.discord.protocol import BadStream, Inflater, address, meaning
 from clawgw.channels.http import Headers
+
+
+class FileTests(SynchronousTestCase):
+    def test_files_are_fetched_from_discord_only(self) -> None:
+        api = Api(Clock(), "https://proxy.example:8443/api", lambda: "token")
+        for url in (
+            "https://cdn.discordapp.com/attachments/1/2/a.png?ex=1",
+            "https://media.discordapp.net/a.png",
+            "https://proxy.example:8443/attachments/a.png",
+        ):
+            self.assertTrue(api.is_discords(url), url)
+        for url in (
+            "http://cdn.discordapp.com/a.png",
+            "https://evildiscordapp.com/a.png",
+            "https://cdn.discordapp.com@127.0.0.1/a.png",
+            "https://proxy.example/a.png",
+            "http://169.254.169.254/latest",
+            "file:///etc/passwd",
+            "https://[",
+            "",
+        ):
+            self.assertFalse(api.is_discords(url), url)
 
 
 class StreamTests(SynchronousTestCase):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
 from clawgw.channels.adapter import Fault as ChannelFault
+from clawgw.channels.discord import interactions
 from clawgw.channels.messages import Button, Outbound, OutMedia, Part, Poll, Target
 from clawgw.store.channels import cursor
 from tests.channels.discord.rest import CREATE_MESSAGE, Fault
@@ -203,6 +206,18 @@ class InteractionTests(DiscordCase):
         self.assertEqual((press.data, press.sender.id), ("a:1", self.alice.id))
         self.assertEqual(press.message_id, self.fake.sent()[0]["id"])
 
+    async def test_a_press_that_takes_too_long_holds_up_nothing(self) -> None:
+        self.patch(interactions, "PRESS_SECONDS", 0.05)
+        account = await self.running(**OPEN)
+        buttons = ((Button(text="Allow", data="a:1"),),)
+        await self.deliver(account, self.general.id, Outbound(text="May I?", buttons=buttons))
+        self.patch(account, "pressed", _never)
+        pressed = self.fake.press(self.alice, self.fake.sent()[0], "Allow")
+        self.fake.say(self.alice, text="after")
+        await self.routed_texts(1)
+        await self.until(lambda: pressed.ephemeral)
+        self.assertIn("takes too long", pressed.ephemeral[0])
+
     async def test_an_old_press_does_nothing(self) -> None:
         account = await self.running(**OPEN)
         buttons = ((Button(text="Allow", data="a:1"),),)
@@ -234,3 +249,8 @@ class InteractionTests(DiscordCase):
         account = await self.running(commands={"native": True})
         await self.until(lambda: account.status.warning)
         self.assertIn("/ask could not be registered", account.status.warning or "")
+
+
+async def _never(_: object) -> str:
+    await Deferred()
+    raise AssertionError("unreachable")

@@ -213,6 +213,13 @@ class Beginning(IMessageCase):
         self.assertIsInstance(problem, Fatal)
         self.assertIn("install imsg", str(problem))
 
+    async def test_the_program_is_not_there_on_the_other_machine(self) -> None:
+        words = ("sh", "-c", "no-such-program-here rpc")
+        problem = await Running(self.adapter(command=words)).ended()
+        self.assertIn("not found where its command runs: install it there", str(problem))
+        problem = await self.fails(self.adapter(command=words).check(), Fault)
+        self.assertIn("install it there", str(problem))
+
     async def test_the_database_may_not_be_read(self) -> None:
         self.fake.denied = "Permission Error: ... requires Full Disk Access permission."
         problem = await Running(self.adapter()).ended()

@@ -100,15 +100,17 @@ class Children(TestCase):
     async def test_without_inotify(self) -> None:
         from twisted.internet import inotify
 
-        def refuse(*_: Any) -> Any:
-            raise OSError("no more watches")
+        def refuse(*_: Any, **__: Any) -> Any:
+            raise inotify.INotifyError("none left")
 
-        self.patch(inotify, "INotify", refuse)
         self.patch(module, "POLL_SECONDS", 0.01)
-        child = await self.child(TALKS)
-        await self.until(3)
-        await child.stop()
-        self.assertEqual(self.heard[-1], "last words")
+        for owner, name in ((inotify.INotify, "watch"), (inotify, "INotify")):
+            self.heard.clear()
+            self.patch(owner, name, refuse)
+            child = await self.child(TALKS)
+            await self.until(3)
+            await child.stop()
+            self.assertEqual(self.heard[-1], "last words")
 
     async def test_holding_it_up(self) -> None:
         child = await self.child(TALKS)

@@ -230,6 +230,13 @@ class FileTests(SlackCase):
         self.assertEqual(self.slack.workspace.files[file].content, b"picture" * 1000)
         self.assertEqual(self.host.stored, {})
 
+    async def test_a_file_that_is_refused_leaves_nothing_behind(self) -> None:
+        adapter = self.adapter()
+        self.slack.fail("files.completeUploadExternal", Refuse("channel_not_found"))
+        work = adapter.send(self.target(self.general), self.part("here", media=self.media))
+        await self.failure(SendRefused, work)
+        self.assertEqual(self.host.stored, {})
+
     async def test_what_fails_before_the_last_step_was_seen_by_nobody(self) -> None:
         adapter = self.adapter()
         for method, fault in (

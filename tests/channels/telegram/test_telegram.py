@@ -9,6 +9,7 @@ from twisted.internet import reactor
 
 from clawgw.channels.account import Account
 from clawgw.channels.messages import Outbound
+from clawgw.channels.outbox import MOST_DOUBTS
 from clawgw.channels.telegram.provider import PROVIDER
 from tests.channels.harness import ChannelCase
 from tests.channels.telegram.fake import TOKEN, FakeTelegram
@@ -132,7 +133,7 @@ class TelegramTests(ChannelCase):
         self.assertEqual(told, {f"out {number}" for number in range(300)})
         doubles = self.world.doubles()
         self.assertLessEqual(doubles.total(), self.fake.faults.struck["lose"])
-        self.assertLessEqual(max(doubles.values()), 1)
+        self.assertLessEqual(max(doubles.values()), MOST_DOUBTS)  # one may be hit again
         self.assertEqual(self.fake.complaints, [])
 
     def _delivering(self, account: Account, chat: str, text: str) -> Any:

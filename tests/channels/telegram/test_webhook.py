@@ -7,7 +7,8 @@ from typing import Any
 
 import treq
 import twisted.web.http
-from twisted.web.client import RequestTransmissionFailed, ResponseFailed
+from twisted.internet import reactor
+from twisted.web.client import HTTPConnectionPool, RequestTransmissionFailed, ResponseFailed
 
 from clawgw.channels.adapter import Fault
 from tests.channels.telegram.host import AdapterCase
@@ -68,6 +69,21 @@ class WebhookTests(AdapterCase):
             await self.post(b"x" * (2 << 20), **header)
         self.world.say(self.ann, "still here")
         await self.arrived(1)
+
+    async def test_a_connection_that_outlives_us_is_told_to_come_again(self) -> None:
+        self.make(webhook_url=URL, webhook_port=self.port, webhook_secret="s3cret")
+        await self.start()
+        pool = HTTPConnectionPool(reactor)
+        self.addCleanup(pool.closeCachedConnections)
+        url = f"http://127.0.0.1:{self.port}/telegram-webhook"
+        headers = {"X-Telegram-Bot-Api-Secret-Token": "s3cret"}
+        codes = []
+        for _ in range(2):
+            response = await treq.post(url, data=b"{garbage", headers=headers, pool=pool)
+            await response.content()
+            codes.append(response.code)
+            await self.end()
+        self.assertEqual(codes, [200, 503])
 
     async def test_a_stranger_cannot_make_us_read_a_form(self) -> None:
         await self.start()

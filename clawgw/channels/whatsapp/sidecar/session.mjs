@@ -176,7 +176,8 @@ export class Session {
     try {
       const sent = await socket.sendMessage(to, content, { messageId: id, ...(quoted ? { quoted } : {}) });
       this._messages.set(id, { key: sent.key, message: sent.message });
-      this._sent.add(id, sent.message).catch((error) => this._log.warn(error, "a sent message was not kept"));
+      // Before the answer: the phone may ask for it again when we have been killed and started anew.
+      await this._sent.add(id, sent.message).catch((error) => this._log.warn(error, "a sent message was not kept"));
     } catch (error) {
       this._acks.delete(id);
       if (error instanceof RpcError) throw error;
