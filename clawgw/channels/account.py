@@ -13,15 +13,12 @@ from clawgw.channels.adapter import Provider
 from clawgw.channels.inbox import Inbox
 from clawgw.channels.messages import Inbound, Press
 from clawgw.channels.outbox import Courier
-from clawgw.channels.settings import AccountSettings
+from clawgw.channels.settings import TOKEN_VARIABLES, AccountSettings
 from clawgw.channels.supervisor import AccountStatus, Supervisor
 from clawgw.store import channels as table
 from clawgw.store.database import Database
 
 DEFAULT_ACCOUNT = "default"
-TOKEN_VARIABLES = frozenset(
-    {"TELEGRAM_BOT_TOKEN", "DISCORD_BOT_TOKEN", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"}
-)
 
 AccountId = tuple[str, str]
 """Channel and account."""

@@ -22,6 +22,9 @@ from twisted.internet.protocol import Factory
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
 
+from clawgw.channels.settings import TOKEN_VARIABLES
+from clawgw.config import PASSWORD_VARIABLES
+from clawgw.config import TOKEN_VARIABLES as GATEWAY_TOKEN_VARIABLES
 from clawgw.jsonrpc import (
     JsonRpcPeer,
     JsonRpcProcess,
@@ -31,6 +34,8 @@ from clawgw.jsonrpc import (
 )
 
 CLOSE_SECONDS = 2.0
+WITHHELD = TOKEN_VARIABLES | {*GATEWAY_TOKEN_VARIABLES, *PASSWORD_VARIABLES}
+"""What a child has no business to know."""
 
 _CANCELLED = (CancelledError, error.ConnectingCancelledError)
 
@@ -122,7 +127,7 @@ async def open_link(
     Args:
         where: the words of a command, or an address.
         name: what the log calls it.
-        env: the child's whole environment; a daemon has its own.
+        env: the child's environment, without what opens the Gateway; a daemon has its own.
         on_request: answers what the other end asks; may raise `RpcError`.
         on_notification: hears what it says; must not assume that the link has been returned yet.
         connect_timeout: seconds a daemon has to take the connection.
@@ -138,7 +143,8 @@ async def open_link(
         await _connect(reactor, where, connection, connect_timeout)
         return connection
     child = JsonRpcProcess(reactor, name, on_request=on_request, on_notification=on_notification)
-    child.start(where, env=env, cwd=cwd)
+    kept = {name: value for name, value in env.items() if name not in WITHHELD}
+    child.start(where, env=kept, cwd=cwd)
     return child
 
 

@@ -31,6 +31,11 @@ SECRETS = frozenset({
     "botToken", "tokenFile", "appToken", "token", "account", "authDir", "webhookUrl",
     "webhookSecret",
 })  # fmt: skip
+TOKEN_VARIABLES = frozenset(
+    {"TELEGRAM_BOT_TOKEN", "DISCORD_BOT_TOKEN", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"}
+)
+"""Where the default accounts' tokens may come from."""
+
 OWN_KEYS = SECRETS | {"accounts", "name"}
 """What an account does not take over from its channel, unless it is the default one."""
 

@@ -115,7 +115,7 @@ class LinkTestCase(TestCase):
             self.reactor,
             where,
             name="the link",
-            env={"PATH": os.environ["PATH"]},
+            env=more.pop("env", {"PATH": os.environ["PATH"]}),
             on_request=more.pop("on_request", lambda *_: None),
             on_notification=self.hear,
             connect_timeout=more.pop("connect_timeout", 20.0),
@@ -156,6 +156,15 @@ class ToAChild(LinkTestCase):
             [sys.executable, "-u", "-c", f"input(); {script}"], cwd=str(directory)
         )
         self.assertEqual(await link.request("m", {}, timeout=20), str(directory))
+
+    async def test_what_opens_the_gateway_is_withheld(self) -> None:
+        script = "import json, os; print(json.dumps({'id': 1, 'result': sorted(os.environ)}))"
+        env = {
+            "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "CLAWGW_GATEWAY_TOKEN": "x",
+            "OPENCLAW_GATEWAY_PASSWORD": "x", "TELEGRAM_BOT_TOKEN": "x",
+        }  # fmt: skip
+        link = await self.open([sys.executable, "-u", "-c", f"input(); {script}; input()"], env=env)
+        self.assertEqual(await link.request("m", {}, timeout=20), ["LC_ALL", "PATH"])
 
     async def test_no_such_program(self) -> None:
         said = await self.fails(self.open(["no-such-program-here"]), ProcessGone)
