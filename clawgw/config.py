@@ -349,6 +349,7 @@ def parse_config(text: str, where: str = CONFIG_NAME) -> Config:
     _check_tools(config, where)
     _check_accounts(value, where)
     _check_bindings(config, where)
+    _check_whatsapp(config.channels.whatsapp, where)
     return _with_canvas(config, value, where)
 
 
@@ -420,6 +421,17 @@ def _check_accounts(value: Any, where: str) -> None:
                 f"{where}: channels.{channel}.{nobodys[0]} belongs to the account "
                 f"{DEFAULT!r}, which accounts does not have; move it into one of them"
             )
+
+
+def _check_whatsapp(section: WhatsAppSettings | None, where: str) -> None:
+    """Refuse a second WhatsApp session: WhatsApp knows a host by it."""
+    accounts = section.accounts if section is not None and section.enabled else {}
+    enabled = [name for name, account in accounts.items() if account.enabled]
+    if len(enabled) > 1:
+        raise ConfigError(
+            f"{where}: channels.whatsapp.accounts: a host has one WhatsApp session; set "
+            f"enabled: false in all but one of {', '.join(enabled)}"
+        )
 
 
 def _check_bindings(config: Config, where: str) -> None:

@@ -207,6 +207,12 @@ class ChannelSections(SynchronousTestCase):
         self.assertIn(says, problem)
         self.assertNotIn(SECRET, problem)
 
+    def test_a_host_has_one_whatsapp_session(self) -> None:
+        two = {"home": {}, "work": {}}
+        self.wrong("one WhatsApp session", channels={"whatsapp": {"accounts": two}})
+        two["work"]["enabled"] = False
+        self.parse(channels={"whatsapp": {"accounts": two}})
+
     def test_an_account_says_the_rest_and_the_channel_what_is_common(self) -> None:
         accounts = self.accounts(
             dmPolicy="allowlist", allowFrom=["1"], mediaMaxMb=7,
@@ -230,7 +236,7 @@ class ChannelSections(SynchronousTestCase):
         self.assertNotIn(SECRET, repr(accounts))
 
     def test_a_login_is_one_accounts_too(self) -> None:
-        whatsapp = {"authDir": "/a", "accounts": {"default": {}, "second": {}}}
+        whatsapp = {"authDir": "/a", "accounts": {"default": {}, "second": {"enabled": False}}}
         section = self.parse(channels={"whatsapp": whatsapp}).channels.whatsapp
         assert section is not None
         found = {name: account.auth_dir for name, account in section.accounts.items()}

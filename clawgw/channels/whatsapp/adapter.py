@@ -40,7 +40,7 @@ from clawgw.channels.whatsapp.inbound import inbound, quote
 from clawgw.channels.whatsapp.install import Installation
 from clawgw.channels.whatsapp.login import INSTALLING, Login, cancelled
 from clawgw.channels.whatsapp.session import NOT_LINKED, Session, child_environment
-from clawgw.channels.whatsapp.settings import WhatsAppAccount
+from clawgw.channels.whatsapp.settings import WhatsAppAccount, locks_of
 from clawgw.jsonrpc import ProcessGone, RpcError, RpcTimeout
 
 TEXT_LIMIT = 4000
@@ -146,7 +146,8 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
             options["socketUrl"] = self.settings.socket_url
         session = self._session = Session(self.host.reactor, self.host.log, self._received)
         try:
-            await session.open(command, self._environ, directory, **options)
+            locks = locks_of(directory, self.settings, self.host.environ)
+            await session.open(command, self._environ, directory, locks, **options)
         except BaseException:
             await self._end(session)
             raise

@@ -1,8 +1,9 @@
 """Run a command that holds a lock for as long as it lives: `exclusive.py LOCKFILE COMMAND…`.
 
-A WhatsApp login must be used by one process at a time. The lock is on an open file that the command
-inherits, so that it lasts exactly as long as the command, also when the Gateway that started it was
-killed and another one comes up before the command has noticed. That other one waits here for it.
+A WhatsApp login must be used by one process at a time, and a host has one session. The lock is on
+an open file that the command inherits, so that it lasts exactly as long as the command, also when
+the Gateway that started it was killed and another one comes up before the command has noticed. That
+other one waits here for it. The command may be this file again, with another lock.
 
 This file is run by its path and imports nothing but the standard library.
 """
@@ -22,7 +23,7 @@ LOCKED = 75
 def main(arguments: list[str]) -> int:
     """Take the lock, become the command; returns only if that was not possible."""
     path, *command = arguments
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     deadline = time.monotonic() + WAIT_SECONDS
     parent = os.getppid()
     while not _lock(descriptor):

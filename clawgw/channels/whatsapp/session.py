@@ -87,18 +87,26 @@ class Session:
         self.end: Fault | StoreError | None = None
 
     async def open(
-        self, command: Sequence[str], env: Mapping[str, str], directory: Path, **options: Any
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        directory: Path,
+        locks: Sequence[Path],
+        **options: Any,
     ) -> None:
         """Start it; it connects to WhatsApp if a phone is linked.
 
         Args:
             directory: holds the login; there.
+            locks: what the sidecar has to hold for as long as it lives.
             options: of the request `start`.
 
         Raises:
             Fault: it does not start, and why.
         """
-        where = [sys.executable, "-I", exclusive.__file__, str(directory / "session.lock")]
+        where = [
+            word for lock in locks for word in (sys.executable, "-I", exclusive.__file__, str(lock))
+        ]
         try:
             self._rpc = await open_link(
                 self._reactor,
@@ -228,7 +236,7 @@ class Session:
 
     def _lost(self, why: str) -> None:
         if f"exit code {exclusive.LOCKED}" in why:
-            why = "another process uses this WhatsApp login; stop it first"
+            why = "another process holds this host's WhatsApp session; stop it first"
         self.connected = False
         self._finish(Fault(f"the WhatsApp sidecar has ended: {why}"))
 

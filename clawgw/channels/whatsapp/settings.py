@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
@@ -11,6 +12,7 @@ from msgspec import Meta, field
 from clawgw.channels.settings import AccountSettings
 from clawgw.section import Name, Positive, Section
 
+HOST_LOCK = ".clawgw-whatsapp.lock"
 WHAT_TO_INSTALL = (
     "WhatsApp needs Node.js 20 or newer with npm: install them "
     "(Debian, Ubuntu: apt install nodejs npm; macOS: brew install node; or from nodejs.org)"
@@ -56,3 +58,17 @@ class WhatsAppSettings(WhatsAppAccount, frozen=True):
     """`channels.whatsapp`."""
 
     accounts: dict[str, WhatsAppAccount] = field(default_factory=dict)
+
+
+def locks_of(
+    directory: Path, settings: WhatsAppAccount, environ: Mapping[str, str]
+) -> tuple[Path, ...]:
+    """What a session has to hold: its login, and that it is the only one of this user's host.
+
+    A sidecar of the operator's own, or one that is pointed elsewhere, does not count as the host's.
+    """
+    own = directory / "session.lock"
+    home = environ.get("HOME")
+    if settings.command is not None or settings.socket_url is not None or not home:
+        return (own,)
+    return (Path(home) / HOST_LOCK, own)

@@ -22,7 +22,7 @@ from clawgw.channels.whatsapp.inbound import inbound, quote, reply_id
 from clawgw.channels.whatsapp.install import SOURCES, Installation
 from clawgw.channels.whatsapp.run import run_program
 from clawgw.channels.whatsapp.session import child_environment
-from clawgw.channels.whatsapp.settings import WhatsAppSettings
+from clawgw.channels.whatsapp.settings import WhatsAppSettings, locks_of
 
 ME = Identity(jid="4915100000001@s.whatsapp.net", lid="999@lid", phone="+4915100000001")
 
@@ -118,6 +118,17 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual(settings.ack_reaction.emoji, "👀")
         self.assertEqual(settings.accounts["work"].auth_dir, "/somewhere")
 
+    def test_a_session_holds_its_login_and_is_the_only_one_of_the_host(self) -> None:
+        login, home = Path("/login"), {"HOME": "/home/me"}
+        own = login / "session.lock"
+        for section, locks in (
+            ({}, (Path("/home/me/.clawgw-whatsapp.lock"), own)),
+            ({"socketUrl": "ws://127.0.0.1:1"}, (own,)),
+            ({"command": ["sidecar"]}, (own,)),
+        ):
+            settings = msgspec.convert(section, WhatsAppSettings)
+            self.assertEqual(locks_of(login, settings, home), locks)
+
     def test_an_empty_command_is_none(self) -> None:
         with self.assertRaises(msgspec.ValidationError):
             msgspec.convert({"command": []}, WhatsAppSettings)
@@ -156,6 +167,19 @@ class LockTests(TestCase):
             done = await each
             self.assertTrue(done.well, done.words)
         self.assertIn(trace.read_text(), ("aabbaa", "aaaabb", "bbaaaa"))
+
+    async def test_several_locks_are_held_together(self) -> None:
+        one, other = os.path.abspath(self.mktemp()), os.path.abspath(self.mktemp())
+        held = (
+            "import fcntl, sys\n"
+            "for path in sys.argv[1:]:\n"
+            "    try: fcntl.flock(open(path), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+            "    except BlockingIOError: print('held')"
+        )
+        words = [sys.executable, "-I", "-c", held, one, other]
+        done = await self.run_program(self.command(one, *self.command(other, *words)))
+        self.assertTrue(done.well, done.words)
+        self.assertEqual(done.output.split(), ["held", "held"])
 
     def run_program(self, command: list[str]) -> Any:
         """Run a program."""
