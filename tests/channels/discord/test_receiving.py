@@ -194,10 +194,10 @@ class ConnectionTests(DiscordCase):
     async def test_a_backlog_is_no_dead_line(self) -> None:
         self.patch(feed, "FULL", 20)
         self.patch(feed, "EMPTY", 5)
-        self.fake.gateway.heartbeat_ms = 150
+        self.fake.gateway.heartbeat_ms = 1000
         account = await self.running()
         stored = account.received
-        slow = deferLater(self.reactor, 1.0)
+        slow = deferLater(self.reactor, 3.5)
 
         async def received(*args: Any) -> None:
             await slow
