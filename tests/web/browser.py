@@ -168,10 +168,12 @@ class Chat:
 
     def wait_answer(self, text: str, count: int = 1) -> None:
         """Wait until the last of so many answers contains a text."""
-        eventually(
-            lambda: len(self.answers()) == count and text in self.answers()[-1],
-            f"answer {count} contains {text!r}",
-        )
+
+        def is_there() -> bool:
+            answers = self.answers()
+            return len(answers) == count and text in answers[-1]
+
+        eventually(is_there, f"answer {count} contains {text!r}")
 
     def wait_idle(self) -> None:
         """Wait until nothing runs and nothing waits to be sent."""
