@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import ensureDeferred
+from twisted.internet.defer import ensureDeferred, gatherResults
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
@@ -19,6 +19,7 @@ from tests.channels.whatsapp_server.server import WhatsAppServer
 
 ANNA = "491701234567"
 BEN = "491709876543"
+MANY = 40
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
     "gg=="
@@ -363,6 +364,30 @@ class SendTests(SidecarTestCase):
         await self.again()
         await self.sidecar.open()
         await self.sidecar.send(ANNA, "second", name(2))
+        self.assertEqual((await self.shown(name(2)))["text"], "second")
+
+    async def test_what_comes_meanwhile_does_not_make_it_unreadable(self) -> None:
+        await self.server.incoming(ANNA, "hello")
+        await self.sidecar.heard("hello")
+        sending = []
+        for n in range(MANY):
+            sending.append(ensureDeferred(self.server.incoming(ANNA, f"in {n}")))
+            sending.append(ensureDeferred(self.sidecar.send(ANNA, f"out {n}", name(n))))
+        await gatherResults(sending)
+        for n in range(MANY):
+            await self.sidecar.heard(f"in {n}")
+            await self.shown(name(n))
+        self.assertEqual(self.server.all("unreadable"), [])
+
+    async def test_it_gets_it_again_when_we_were_away_as_it_asked(self) -> None:
+        await self.sidecar.send(ANNA, "first", name(1))
+        await self.server.command("fault", kind="failDecryption", count=1, number=ANNA)
+        await self.server.command("fault", kind="loseAck", count=1)
+        sending = ensureDeferred(self.sidecar.send(ANNA, "second", name(2)))
+        await self.server.wait_for("unreadable", lambda told: told["id"] == name(2))
+        await self.server.command("cut")
+        await self.refused(sending)
+        await self.again()
         self.assertEqual((await self.shown(name(2)))["text"], "second")
 
     async def test_to_a_group(self) -> None:

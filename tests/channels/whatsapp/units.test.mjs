@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, mkdtempSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -16,9 +17,12 @@ const { describe } = await load("inbound.mjs");
 const { makeLogger } = await load("log.mjs");
 const { fetchMedia } = await load("media.mjs");
 const { contentOf } = await load("outbound.mjs");
+const { keepSessionsWhole } = await load("ratchet.mjs");
 const { RpcError, serve } = await load("rpc.mjs");
 const { openSent } = await load("sent.mjs");
 const spools = await load("spool.mjs");
+
+const signal = createRequire(join(sources, "main.mjs"))("libsignal");
 
 const fresh = () => mkdtempSync(join(tmpdir(), "sidecar-"));
 const mode = (path) => statSync(path).mode & 0o777;
@@ -47,6 +51,20 @@ test("keys come back as they were stored, also by another process", async () => 
   const values = await again.get("session", ["anna.0", "gone", "never"]);
   assert.deepEqual(values, { "anna.0": { key: Buffer.from("ab") } });
   assert.deepEqual(again.creds.noiseKey, auth.creds.noiseKey);
+});
+
+test("a key that was used up goes when what was made of it is stored, and not before", async () => {
+  const directory = join(fresh(), "auth");
+  const auth = await openAuth(directory);
+  await auth.set({ "pre-key": { 1: { a: 1 } } });
+  mkdirSync(join(directory, "session-anna.0.json")); // so that it cannot be written
+  await assert.rejects(auth.set({ "pre-key": { 1: null }, session: { "anna.0": { a: 2 } } }));
+  assert.deepEqual(await (await openAuth(directory)).get("pre-key", ["1"]), { 1: { a: 1 } });
+  await Promise.all([
+    auth.set({ "pre-key": { 1: null }, session: { "ben.0": { a: 3 } } }),
+    auth.set({ "pre-key": { 1: { a: 4 } } }),
+  ]);
+  assert.deepEqual(await auth.get("pre-key", ["1"]), { 1: { a: 4 } });
 });
 
 test("everything is for the owner alone, and nothing half written stays", async () => {
@@ -116,6 +134,66 @@ test("a process that is killed while it writes never leaves a broken file", asyn
     assert.equal((await auth.get("session", ["a"])).a.padding.length, 200_000);
   }
 });
+
+// The ratchet
+
+test("a message of an older session does not ruin the newest", async () => {
+  keepSessionsWhole();
+  const [we, phone] = [new Device("we"), new Device("phone")];
+  await we.begin(phone);
+  await phone.read(we, await we.write(phone, "first"));
+  await we.read(phone, await phone.write(we, "first answer"));
+  const late = await phone.write(we, "late");
+  await we.begin(phone); // as the phone's retry receipt has us do
+  assert.equal(await we.read(phone, late), "late");
+  assert.equal(await phone.read(we, await we.write(phone, "second")), "second");
+  assert.equal(await we.read(phone, await phone.write(we, "second answer")), "second answer");
+});
+
+/** One end of Signal's protocol, in memory. */
+class Device {
+  constructor(name) {
+    this.address = new signal.ProtocolAddress(name, 0);
+    this.identity = signal.curve.generateKeyPair();
+    this.signed = signal.curve.generateKeyPair();
+    this.sessions = new Map();
+  }
+
+  /** A new session of ours with another, from what it has published. */
+  async begin(other) {
+    const signature = signal.curve.calculateSignature(other.identity.privKey, other.signed.pubKey);
+    const signedPreKey = { keyId: 1, publicKey: other.signed.pubKey, signature };
+    const bundle = { registrationId: 1, identityKey: other.identity.pubKey, signedPreKey };
+    for (const before = Date.now(); Date.now() === before; ); // the newest is tried first
+    await new signal.SessionBuilder(this, other.address).initOutgoing(bundle);
+  }
+
+  write(other, text) {
+    return new signal.SessionCipher(this, other.address).encrypt(Buffer.from(text));
+  }
+
+  async read(other, { type, body }) {
+    const cipher = new signal.SessionCipher(this, other.address);
+    const bytes = Buffer.from(body);
+    const plain = type === 3 ? cipher.decryptPreKeyWhisperMessage(bytes) : cipher.decryptWhisperMessage(bytes);
+    return (await plain).toString();
+  }
+
+  async loadSession(id) {
+    const kept = this.sessions.get(id);
+    return kept && signal.SessionRecord.deserialize(JSON.parse(kept));
+  }
+
+  async storeSession(id, record) {
+    this.sessions.set(id, JSON.stringify(record.serialize()));
+  }
+
+  isTrustedIdentity = async () => true;
+  loadPreKey = async () => undefined;
+  loadSignedPreKey = async () => this.signed;
+  getOurRegistrationId = async () => 1;
+  getOurIdentity = async () => this.identity;
+}
 
 // The spool
 

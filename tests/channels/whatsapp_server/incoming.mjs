@@ -149,14 +149,14 @@ export class Incoming {
   async catchUp(connection) {
     const { companion } = connection;
     if (!companion.greeted) await this.#greet(companion);
-    if (!companion.queue.length) return this.#caughtUp(connection, 0);
-    const count = String(companion.queue.length);
+    const { queue, retries } = companion;
+    if (!queue.length && !retries.length) return this.#caughtUp(connection, 0);
     connection.send(
       node("ib", {}, [
         node("offline_preview", {
-          count,
-          message: count,
-          receipt: "0",
+          count: String(queue.length + retries.length),
+          message: String(queue.length),
+          receipt: String(retries.length),
           notification: "0",
           appdata: "0",
         }),
@@ -166,11 +166,12 @@ export class Incoming {
 
   /** The client has asked for the batch that `catchUp` announced. */
   sendMissed(connection) {
-    const { queue } = connection.companion;
-    queue.forEach(({ stanza }, index) =>
+    const { queue, retries } = connection.companion;
+    const missed = [...queue.map(({ stanza }) => stanza), ...retries];
+    missed.forEach((stanza, index) =>
       connection.send({ ...stanza, attrs: { ...stanza.attrs, offline: String(index) } }),
     );
-    this.#caughtUp(connection, queue.length);
+    this.#caughtUp(connection, missed.length);
   }
 
   #caughtUp(connection, count) {

@@ -1,7 +1,8 @@
 // What the client sends: the server takes it, acknowledges it by its id, and hands each phone its
 // share; the phones decrypt it and show it. A phone shows a message once: another with the same id
 // in the same chat is counted (`copies`) but not shown again. A phone that cannot read a message
-// asks for it again with a retry receipt. Everybody shown a message says so with a receipt.
+// asks for it again with a retry receipt, which is kept for the client until it has acknowledged it.
+// Everybody shown a message says so with a receipt.
 import { proto } from "baileys";
 import { bundleNodes } from "./queries.mjs";
 import { bytesFor, child, children, node, now, parseJid } from "./nodes.mjs";
@@ -141,12 +142,13 @@ export class Outgoing {
         number: reader.number,
         reason: problem.message,
       });
-      this.#askAgain(stanza, reader);
+      this.#askAgain(connection.companion, stanza, reader);
       return undefined;
     }
   }
 
-  #askAgain(stanza, reader) {
+  /** Ask the device that sent it; it is asked again when it comes back, until it has heard. */
+  #askAgain(companion, stanza, reader) {
     const { id, to } = stanza.attrs;
     const content = [
       node("retry", { v: "1", count: "1", id, t: now() }),
@@ -157,8 +159,19 @@ export class Outgoing {
         bundleNodes(reader.phone.bundle()).filter((one) => one.tag !== "registration"),
       ),
     ];
-    this.#receipts.push(
-      node("receipt", { ...this.#sender(to, reader), id, type: "retry", t: now() }, content),
+    const attrs = { ...this.#sender(to, reader), id, type: "retry", t: now() };
+    const retry = node("receipt", attrs, content);
+    companion.retries = companion.retries.filter((one) => !isSame(one.attrs, attrs));
+    companion.retries.push(retry);
+    this.#receipts.push(retry);
+  }
+
+  /** An `<ack>` of the client for a receipt. */
+  acked({ companion }, { attrs }) {
+    const { id, to: from, participant, type } = attrs;
+    if (type !== "retry") return;
+    companion.retries = companion.retries.filter(
+      (one) => !isSame(one.attrs, { id, from, participant }),
     );
   }
 
@@ -223,6 +236,11 @@ export class Outgoing {
   #plain(message) {
     return proto.Message.toObject(message, AS_JSON);
   }
+}
+
+/** Whether two receipts are for the same message, and of the same phone. */
+function isSame(one, other) {
+  return ["id", "from", "participant"].every((name) => one[name] === other[name]);
 }
 
 /** The words in a message, whatever it is: its text, or the caption below it. */

@@ -19,6 +19,7 @@ import {
   SenderKeyName,
   SenderKeyRecord,
 } from "baileys/lib/Signal/Group/index.js";
+import { Cipher } from "./ratchet.mjs";
 
 const MAX_REGISTRATION = 16380;
 const FIRST_PRE_KEY_BELOW = 1_000_000;
@@ -74,9 +75,8 @@ export class Party {
     this.#sessions.delete(addressOf(device).toString());
   }
 
-  /** Begin a session with what the other side has published. */
+  /** Begin a session with what the other side has published; what is under way can still be read. */
   async begin(device, bundle) {
-    this.forget(device);
     await new libsignal.SessionBuilder(this.#store(), addressOf(device)).initOutgoing(
       signalBundle(bundle),
     );
@@ -84,14 +84,14 @@ export class Party {
 
   /** Encrypt for one device: `{type: "pkmsg" | "msg", body}`. */
   async encrypt(device, message) {
-    const cipher = new libsignal.SessionCipher(this.#store(), addressOf(device));
+    const cipher = new Cipher(this.#store(), addressOf(device));
     const { type, body } = await cipher.encrypt(encodeWAMessage(message));
     return { type: type === 3 ? "pkmsg" : "msg", body: Buffer.from(body) };
   }
 
   /** Decrypt what one device sent; a `proto.Message`. Throws when that cannot be done. */
   async decrypt(device, type, ciphertext) {
-    const cipher = new libsignal.SessionCipher(this.#store(), addressOf(device));
+    const cipher = new Cipher(this.#store(), addressOf(device));
     const bytes = Buffer.from(ciphertext);
     const plaintext =
       type === "pkmsg"

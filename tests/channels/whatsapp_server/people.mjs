@@ -37,6 +37,7 @@ export class Person {
 /** A device that is linked to the account: the client under test. */
 export class Companion {
   queue = []; // what it was not known to have, oldest first
+  retries = []; // what phones asked it for again, until it has acknowledged that
   preKeys = [];
   connection = undefined; // set while it is logged in and has fetched what it missed
   greeted = false; // whether the phone has sent it its history

@@ -113,9 +113,7 @@ export class Server {
       case "receipt":
         return this.incoming.receipt(connection, stanza);
       case "ack":
-        return stanza.attrs.class === "message"
-          ? this.incoming.acked(connection, stanza)
-          : undefined;
+        return this.#acked(connection, stanza);
       case "ib":
         return child(stanza, "offline_batch") ? this.incoming.sendMissed(connection) : undefined;
       case "presence":
@@ -125,6 +123,13 @@ export class Server {
       default:
         return this.tell("unknownStanza", { tag: stanza.tag, attrs: stanza.attrs });
     }
+  }
+
+  #acked(connection, stanza) {
+    if (stanza.attrs.class === "message") return this.incoming.acked(connection, stanza);
+    return stanza.attrs.class === "receipt"
+      ? this.outgoing.acked(connection, stanza)
+      : undefined;
   }
 
   #handleUnlinked(connection, stanza) {

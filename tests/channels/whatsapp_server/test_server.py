@@ -400,6 +400,19 @@ class OutgoingTests(ServerTestCase):
         shown = await self.server.wait_for("message", lambda told: told["id"] == sent)
         self.assertEqual(shown["text"], "second")
 
+    async def test_what_a_phone_asks_again_waits_for_the_client(self) -> None:
+        await self.server.command("fault", kind="failDecryption", number=ANNA, count=1)
+        await self.server.command("fault", kind="cutAfterMessage", count=1)
+        mark = self.client.mark()
+        await self.send(ANNA, "one")
+        await self.client.wait_for("close", since=mark)
+        self.assertEqual(await self.server.delivered(ANNA), [])
+        messages = len((await self.server.command("queued"))["ids"])
+        since = self.server.mark()
+        await self.client.command("connect")
+        online = await self.server.wait_for("online", since=since)
+        self.assertEqual(online["missed"], messages + 1)
+
     async def test_silence(self) -> None:
         await self.send(ANNA, "first")
         await self.client.wait_for("ack")

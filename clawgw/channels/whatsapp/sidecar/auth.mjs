@@ -75,19 +75,22 @@ class Auth {
     return values;
   }
 
-  /** Store, replace and (null) remove keys; returns when that is on the disk. */
+  /**
+   * Store, replace and (null) remove keys; returns when that is on the disk. What is removed goes
+   * last: killed in between, a pre-key must not be gone while the session made of it is not there.
+   */
   async set(data) {
-    const writes = [];
-    for (const [type, entries] of Object.entries(data)) {
-      for (const [id, value] of Object.entries(entries ?? {})) {
-        const name = fileName(type, id);
-        writes.push(
-          value ? this._write(name, JSON.stringify(value, BufferJSON.replacer)) : this._remove(name),
-        );
-      }
-    }
-    await Promise.all(writes);
-    await this._sync();
+    const all = Object.entries(data).flatMap(([type, entries]) =>
+      Object.entries(entries ?? {}).map(([id, value]) => [fileName(type, id), value]),
+    );
+    const kept = all.filter(([, value]) => value);
+    const removed = all.filter(([, value]) => !value);
+    const stored = Promise.all(
+      kept.map(([name, value]) => this._write(name, JSON.stringify(value, BufferJSON.replacer))),
+    ).then(() => this._sync());
+    // All take their places at once: what is asked after this must not come before it.
+    await Promise.all([stored, ...removed.map(([name]) => this._remove(name, stored))]);
+    if (removed.length) await this._sync();
   }
 
   /** Remove the login, and nothing else that lies in the directory. */
@@ -129,18 +132,20 @@ class Auth {
     });
   }
 
-  _remove(name) {
-    return this._enqueue(name, async () => {
+  _remove(name, after) {
+    const work = async () => {
       await rm(join(this.directory, name), { force: true });
       this._texts.set(name, null);
-    });
+    };
+    return this._enqueue(name, work, after);
   }
 
   /** One file is worked on in the order asked, different ones side by side, so many at a time. */
-  _enqueue(name, work) {
+  _enqueue(name, work, after = undefined) {
     const before = this._queues.get(name) ?? Promise.resolve();
     const mine = before
       .catch(() => {})
+      .then(() => after)
       .then(() => this._slot(work))
       .finally(() => {
         if (this._queues.get(name) === mine) this._queues.delete(name);

@@ -3,6 +3,7 @@
  */
 
 import { errorWords, makeLogger, silenceConsole } from "./log.mjs";
+import { keepSessionsWhole } from "./ratchet.mjs";
 import { serve } from "./rpc.mjs";
 import { Session } from "./session.mjs";
 import { verifySignatures } from "./verify.mjs";
@@ -11,6 +12,7 @@ const STOP_MS = 3000;
 
 silenceConsole();
 verifySignatures();
+keepSessionsWhole();
 process.umask(0o077);
 
 const log = makeLogger(process.env.CLAWGW_WHATSAPP_LOG);

@@ -12,7 +12,8 @@
  * to nobody. `send` answers when WhatsApp's server has acknowledged the message, not when it has been
  * written to a socket. Baileys stores how far the ratchet has come only after it has sent a message; a
  * process killed in between would use a key a second time, and the phone could not read what comes
- * with it. So what encrypts runs outside of Baileys' own transaction, and is on the disk before.
+ * with it. So what encrypts runs outside of Baileys' own transaction, and is on the disk before; and
+ * what encrypts and decrypts with the same session takes turns.
  *
  * **The connection** is made once. When it ends, the Gateway is told why and decides what to do; only
  * what belongs to linking (WhatsApp wants a second connection after a pairing) happens here. A
@@ -401,22 +402,26 @@ export class Session {
 
   _repository(auth, logger, pnToLid) {
     const repository = DEFAULT_CONNECTION_CONFIG.makeSignalRepository(auth, logger, pnToLid);
-    const { decryptMessage, decryptGroupMessage } = repository;
+    const { decryptMessage, decryptGroupMessage, encryptMessage, injectE2ESession, migrateSession } = repository;
     for (const [name, method] of Object.entries(repository)) {
       if (typeof method === "function")
         repository[name] = (...what) => outside(() => method.apply(repository, what));
     }
     // Here a transaction inside a transaction is wanted: ours is the one that commits.
-    const keeping = (key, ciphertext, decrypt) =>
-      outside(() =>
-        auth.keys.transaction(async () => {
-          const plaintext = await decrypt();
-          await this._keep(ciphertext, plaintext, repository);
-          return plaintext;
-        }, key),
-      );
-    repository.decryptMessage = (what) => keeping(what.jid, what.ciphertext, () => decryptMessage.call(repository, what));
-    repository.decryptGroupMessage = (what) => keeping(what.group, what.msg, () => decryptGroupMessage.call(repository, what));
+    const committed = (key, work) => outside(() => auth.keys.transaction(work, key));
+    const alone = (jid, work) => outside(async () => committed(await sessionKey(jid, repository), work));
+    const keeping = async (ciphertext, decrypt) => {
+      const plaintext = await decrypt();
+      await this._keep(ciphertext, plaintext, repository);
+      return plaintext;
+    };
+    repository.decryptMessage = (what) =>
+      alone(what.jid, () => keeping(what.ciphertext, () => decryptMessage.call(repository, what)));
+    repository.decryptGroupMessage = (what) =>
+      committed(what.group, () => keeping(what.msg, () => decryptGroupMessage.call(repository, what)));
+    repository.encryptMessage = (what) => alone(what.jid, () => encryptMessage.call(repository, what));
+    repository.injectE2ESession = (what) => alone(what.jid, () => injectE2ESession.call(repository, what));
+    repository.migrateSession = (from, to) => alone(to, () => migrateSession.call(repository, from, to));
     return repository;
   }
 
@@ -547,6 +552,16 @@ function isIn(key, { participant }, chat) {
   if (!isJidGroup(chat)) return !isJidGroup(key.remoteJid);
   const writer = key.participant ? jidNormalizedUser(key.participant) : undefined;
   return key.remoteJid === chat && (key.fromMe || writer === participant);
+}
+
+/**
+ * What one transaction at a time is for. Baileys takes the address as it was given, but what is read
+ * from somebody's LID and what is written to their number is done with the same session: side by
+ * side, one of both would store a ratchet as it was before the other, and use a key twice.
+ */
+async function sessionKey(jid, repository) {
+  const lid = jid.endsWith("@s.whatsapp.net") && (await repository.lidMapping.getLIDForPN(jid).catch(() => null));
+  return `session ${jidNormalizedUser(lid || jid)}`;
 }
 
 function digits(phone) {
