@@ -194,8 +194,8 @@ def drain(bench: Bench) -> Iterator[Row]:
     found = [channels.drain() for _ in range(bench.plan.rounds)]
     rate = statistics.median(one.rate for one in found)
     yield Row(
-        f"messages of a provider, {channels.COUNT:,} waiting", f"{rate:,.0f}/s",
-        measured=1 / rate, most=1 / 1000,
+        f"a provider's messages, {channels.COUNT:,} waiting",
+        f"{rate:,.0f}/s, {1000 / rate:.2f} ms each", measured=1000 / rate, most=1,
     )  # fmt: skip
     lags = sorted(time for one in found for time in one.lags)
     worst, high = lags[-1] * 1000, lags[int(len(lags) * 0.99)] * 1000

@@ -20,7 +20,7 @@ from clawgw.channels.inbox import Inbox
 from clawgw.channels.media import MediaStore
 from clawgw.channels.messages import Press, Target
 from clawgw.channels.methods import ChannelMethods, stranger
-from clawgw.channels.providers import accounts_of
+from clawgw.channels.providers import accounts_of, load
 from clawgw.channels.reception import Commands, Reception
 from clawgw.channels.routing import Binding, Match, Routes
 from clawgw.channels.senders import SenderBook
@@ -139,6 +139,7 @@ class Channels:
         """Take up what waits, then connect."""
         await self._media.prepare()
         # What waits has somewhere to go once the accounts are made, and goes before anything new.
+        await self._load()
         self.hub.make(accounts_of(self._config.channels))
         await self._inbox.recover()
         await self.hub.apply(accounts_of(self._config.channels))
@@ -149,6 +150,7 @@ class Channels:
         self._reception.routes = routes_of(config, self._needs.keys)
         self._media.days = config.channels.media_days
         self._sources.allow_private = config.channels.allow_private_media_urls
+        await self._load()
         await self.hub.apply(accounts_of(config.channels))
 
     def asked(self, approval: Approval) -> None:
@@ -180,6 +182,13 @@ class Channels:
         self._inbox.stop()
         await self.hub.stop()
         await self._sources.close()
+
+    async def _load(self) -> None:
+        """Load the adapters that are configured, beside the reactor."""
+        wanted = [
+            one.provider.id for one in accounts_of(self._config.channels) if one.settings.enabled
+        ]
+        await self._needs.in_thread(load, wanted)
 
     def _find(self, channel: str, account: str) -> Account | None:
         return self.hub.find(channel, account)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from clawgw.channels.adapter import Provider
@@ -39,3 +41,13 @@ def accounts_of(channels: Channels) -> Iterator[Configured]:
                 yield Configured(provider, name, settings)
         else:
             yield Configured(provider, "default", section)
+
+
+def load(channels: Iterable[str]) -> None:
+    """Load these channels' adapters, which takes a moment the first time: not for the reactor.
+
+    What cannot be loaded is found out, and said, when its account is made.
+    """
+    for channel in channels:
+        with suppress(ImportError):
+            import_module(f"clawgw.channels.{channel}.adapter")
