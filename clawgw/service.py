@@ -8,6 +8,7 @@ The service itself opens the store and listens when twistd starts it.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -212,7 +213,7 @@ class GatewayService(Service):
         ended.addErrback(lambda failure: self.log.failure("while ending old approvals", failure))
         done = self.runs.recover()
         done.addErrback(lambda failure: self.log.failure("while taking up waiting runs", failure))
-        self._channels_do(self.channels.start())
+        self._channels_do(self._start_channels())
         self._ready = True
 
     def _wire(self) -> None:
@@ -515,6 +516,12 @@ class GatewayService(Service):
         """What can follow a changed configuration without a restart."""
         self._channels_do(self.channels.follow(config))
         self.nodes.policy = _command_policy(config)
+
+    async def _start_channels(self) -> None:
+        await self.channels.start()
+        # What is there by now stays. Looking at all of it again would hold the reactor up for a
+        # tenth of a second, every time the garbage collector gets round to the oldest objects.
+        gc.freeze()
 
     def _channels_do(self, work: Any) -> None:
         done = Deferred.fromCoroutine(work)
