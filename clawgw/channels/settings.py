@@ -56,6 +56,17 @@ class ExecApprovals(Section, frozen=True):
     approvers: tuple[Entry, ...] = ()
 
 
+class DmSettings(Section, frozen=True):
+    """`dm` of a channel with servers or workspaces: direct messages, and conversations of several
+    people outside of those."""
+
+    enabled: bool = True
+    policy: DmPolicy | None = None
+    allow_from: tuple[Entry, ...] = ()
+    group_enabled: bool = False
+    group_channels: tuple[Entry, ...] = ()
+
+
 class AccountSettings(Section, frozen=True):
     """What all channels have.
 

@@ -6,13 +6,10 @@ file the first time a test needs them.
 
 from __future__ import annotations
 
-import fcntl
 import functools
-import hashlib
 import json
 import platform
 import queue
-import shutil
 import subprocess
 import threading
 import time
@@ -22,12 +19,11 @@ from typing import Any
 
 from jsonschema import Draft7Validator, ValidationError
 
+from tests.support import npm
+
 HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
-LOCK = HERE / "package-lock.json"
-STAMP = MODULES / ".installed"
 TIMEOUT = 30.0
-NPM_SECONDS = 300
 SCOPES = [
     "operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.pairing",
 ]  # fmt: skip
@@ -39,19 +35,7 @@ def install() -> None:
     Raises:
         AssertionError: npm is missing, or failed.
     """
-    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    with (HERE / "package.json").open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if STAMP.exists() and STAMP.read_text() == wanted:
-            return
-        npm = shutil.which("npm")
-        assert npm, "the interop tests need npm (Debian: apt-get install npm)"
-        done = subprocess.run(
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=HERE, capture_output=True, text=True, timeout=NPM_SECONDS, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"npm ci failed:\n{done.stdout}\n{done.stderr}"
-        STAMP.write_text(wanted)
+    npm.install(HERE, "the reference client")
 
 
 def node() -> str:

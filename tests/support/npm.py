@@ -11,11 +11,13 @@ from pathlib import Path
 SECONDS = 300
 
 
-def install(directory: Path, what: str) -> Path:
+def install(directory: Path, what: str, *flags: str, seconds: float = SECONDS) -> Path:
     """Install what a directory's `package-lock.json` names, unless it is there already.
 
     Args:
         what: what to call it, for the person who waits.
+        flags: more options of `npm ci`.
+        seconds: how long that may take.
 
     Returns:
         its `node_modules`.
@@ -34,8 +36,8 @@ def install(directory: Path, what: str) -> Path:
         assert npm, f"{what} needs npm (Debian: apt-get install npm)"
         print(f"installing {what} with npm …", flush=True)
         done = subprocess.run(
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=directory, capture_output=True, text=True, timeout=SECONDS, check=False,
+            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", *flags],
+            cwd=directory, capture_output=True, text=True, timeout=seconds, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"npm ci failed:\n{done.stdout}\n{done.stderr}"
         stamp.write_text(wanted)

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from clawgw.channels.policy import ANYBODY, DmPolicy, GroupRule, Policy
-from clawgw.channels.settings import AccountSettings, Entry, normal_entry
+from clawgw.channels.policy import ANYBODY, GroupRule, Policy
+from clawgw.channels.settings import AccountSettings, DmSettings, Entry, normal_entry
 from clawgw.section import Name, Section
 
 API_ROOT = "https://discord.com/api"
@@ -25,16 +26,6 @@ GROUP_DM = "group-dm"
 """What rules about all group DMs are listed under."""
 
 Days = Annotated[int, Meta(ge=0, le=14)]
-
-
-class DiscordDm(Section, frozen=True):
-    """`dm`: direct messages, and conversations of several people without a server."""
-
-    enabled: bool = True
-    policy: DmPolicy | None = None
-    allow_from: tuple[Entry, ...] = ()
-    group_enabled: bool = False
-    group_channels: tuple[Entry, ...] = ()
 
 
 class DiscordChannel(Section, frozen=True):
@@ -83,7 +74,7 @@ class DiscordAccount(AccountSettings, frozen=True):
 
     token: Name | None = None
     api_root: Name = API_ROOT
-    dm: DiscordDm = field(default_factory=DiscordDm)
+    dm: DmSettings = field(default_factory=DmSettings)
     guilds: dict[str, DiscordGuild] = field(default_factory=dict)
     commands: DiscordCommands = field(default_factory=DiscordCommands)
     allow_bots: bool = False
@@ -108,12 +99,10 @@ class DiscordAccount(AccountSettings, frozen=True):
 
     def policy(self) -> Policy:
         shared = super().policy()
-        return Policy(
+        return replace(
+            shared,
             dm=(self.dm.policy or shared.dm) if self.dm.enabled else "disabled",
             allow_from=shared.allow_from | _people(self.dm.allow_from),
-            group=shared.group,
-            group_allow_from=shared.group_allow_from,
-            require_mention=shared.require_mention,
             groups=self._rules(shared.groups),
         )
 
@@ -196,7 +185,7 @@ def _rule(channel: DiscordChannel, default: DiscordChannel | None = None) -> Gro
     )
 
 
-def _group_dm_rules(dm: DiscordDm) -> dict[str, GroupRule]:
+def _group_dm_rules(dm: DmSettings) -> dict[str, GroupRule]:
     everybody = GroupRule(allow_from=frozenset({ANYBODY}))
     if not dm.group_channels:
         return {GROUP_DM: everybody}

@@ -8,27 +8,18 @@ open to everybody in it. They are translated into the `Policy` all channels shar
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from msgspec import field
 
-from clawgw.channels.policy import ANYBODY, DmPolicy, GroupRule, Policy
-from clawgw.channels.settings import AccountSettings, Entry, entries
+from clawgw.channels.policy import ANYBODY, GroupRule, Policy
+from clawgw.channels.settings import AccountSettings, DmSettings, Entry, entries
 from clawgw.section import Name, Section
 
 API_ROOT = "https://slack.com/api"
 GROUP_DM = "mpim"
 """What rules about all group DMs are listed under; Slack's own word for them."""
-
-
-class SlackDm(Section, frozen=True):
-    """`dm`: direct messages, and conversations of several people without a channel."""
-
-    enabled: bool = True
-    policy: DmPolicy | None = None
-    allow_from: tuple[Entry, ...] = ()
-    group_enabled: bool = False
-    group_channels: tuple[Entry, ...] = ()
 
 
 class SlackChannel(Section, frozen=True):
@@ -66,7 +57,7 @@ class SlackAccount(AccountSettings, frozen=True):
     app_token: Name | None = None
     mode: Literal["socket"] = "socket"
     api_root: Name = API_ROOT
-    dm: SlackDm = field(default_factory=SlackDm)
+    dm: DmSettings = field(default_factory=DmSettings)
     channels: dict[str, SlackChannel] = field(default_factory=dict)
     allow_bots: bool = False
     reaction_notifications: Literal["off", "own", "all", "allowlist"] = "own"
@@ -97,12 +88,10 @@ class SlackAccount(AccountSettings, frozen=True):
 
     def policy(self) -> Policy:
         shared = super().policy()
-        return Policy(
+        return replace(
+            shared,
             dm=(self.dm.policy or shared.dm) if self.dm.enabled else "disabled",
             allow_from=shared.allow_from | entries(self.dm.allow_from),
-            group=shared.group,
-            group_allow_from=shared.group_allow_from,
-            require_mention=shared.require_mention,
             groups=self._rules(shared.groups),
         )
 

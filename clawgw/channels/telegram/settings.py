@@ -7,6 +7,7 @@ Keys are OpenClaw's. The token of the account `default` may also come from the e
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
@@ -105,14 +106,7 @@ class TelegramAccount(AccountSettings, frozen=True):
         for group_id, group in self.groups.items():
             for topic_id, topic in group.topics.items():
                 rules[f"{group_id}:{topic_id}"] = _within(rules[group_id], topic)
-        return Policy(
-            dm=policy.dm,
-            allow_from=policy.allow_from,
-            group=policy.group,
-            group_allow_from=policy.group_allow_from,
-            require_mention=policy.require_mention,
-            groups=rules,
-        )
+        return replace(policy, groups=rules)
 
 
 class TelegramSettings(TelegramAccount, frozen=True):

@@ -236,7 +236,7 @@ class Session:
 
     def _lost(self, why: str) -> None:
         if f"exit code {exclusive.LOCKED}" in why:
-            why = "another process holds this host's WhatsApp session; stop it first"
+            why = "another process holds this login, or this host's WhatsApp session; stop it"
         self.connected = False
         self._finish(Fault(f"the WhatsApp sidecar has ended: {why}"))
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from clawgw.channels.whatsapp.install import SOURCES
 from tests.channels.whatsapp_server.node_program import NodeProgram, Params
 from tests.channels.whatsapp_server.server import NUMBER, WhatsAppServer
+from tests.support import npm
 
 NPM_SECONDS = 600
 MAIN = SOURCES / "main.mjs"
@@ -22,18 +20,7 @@ def install_sidecar() -> None:
     Raises:
         AssertionError: npm is missing, or failed.
     """
-    with (SOURCES / "package.json").open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if (SOURCES / "node_modules" / ".package-lock.json").exists():
-            return
-        npm = shutil.which("npm")
-        assert npm, "the WhatsApp tests need npm (Debian: apt-get install npm)"
-        print("installing the WhatsApp sidecar for its tests with npm …", flush=True)
-        done = subprocess.run(
-            [npm, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=SOURCES, capture_output=True, text=True, timeout=NPM_SECONDS, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"npm ci failed:\n{done.stdout}\n{done.stderr}"
+    npm.install(SOURCES, "the WhatsApp sidecar", "--omit=dev", seconds=NPM_SECONDS)
 
 
 class Sidecar(NodeProgram):

@@ -389,7 +389,7 @@ class ConnectionTests(WhatsAppCase):
         second = self.account(PROVIDER, settings, "second")
         await second.start()
         await self.until(lambda: second.status.last_error)
-        self.assertIn("another process uses this WhatsApp login", second.status.last_error or "")
+        self.assertIn("another process holds this login", second.status.last_error or "")
         self.assertTrue(first.status.connected)
 
     def _impatient(self) -> str:

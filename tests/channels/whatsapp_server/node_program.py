@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
@@ -16,10 +14,6 @@ from twisted.internet.defer import Deferred
 from clawgw.jsonrpc import JsonRpcProcess
 
 HERE = Path(__file__).parent
-MODULES = HERE / "node_modules"
-LOCK = HERE / "package-lock.json"
-STAMP = MODULES / ".installed"
-NPM_SECONDS = 300
 COMMAND_SECONDS = 30.0
 EVENT_SECONDS = 45.0
 OLDEST_NODE = 20
@@ -36,28 +30,6 @@ class Told(NamedTuple):
 
 class NotTold(AssertionError):
     """What a test waits for did not happen in time."""
-
-
-def install() -> None:
-    """Install what `package-lock.json` names beside this file, unless it is there; says so.
-
-    Raises:
-        AssertionError: npm is missing, or failed.
-    """
-    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    with (HERE / "package.json").open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if STAMP.exists() and STAMP.read_text() == wanted:
-            return
-        npm = shutil.which("npm")
-        assert npm, "the WhatsApp tests need npm (Debian: apt-get install npm)"
-        print("installing Baileys for the WhatsApp tests with npm …", flush=True)
-        done = subprocess.run(
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=HERE, capture_output=True, text=True, timeout=NPM_SECONDS, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"npm ci failed:\n{done.stdout}\n{done.stderr}"
-        STAMP.write_text(wanted)
 
 
 def node() -> str:

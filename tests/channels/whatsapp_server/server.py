@@ -29,7 +29,8 @@ import shutil
 import tempfile
 from typing import Any, Self
 
-from tests.channels.whatsapp_server.node_program import HERE, NodeProgram, Params, install
+from tests.channels.whatsapp_server.node_program import HERE, NodeProgram, Params
+from tests.support import npm
 from tests.support.certificates import make_pair
 
 NUMBER = "4915100000001"
@@ -56,7 +57,7 @@ class WhatsAppServer(NodeProgram):
         Raises:
             AssertionError: npm or Node is missing, npm failed, or it does not come up.
         """
-        install()
+        npm.install(HERE, "Baileys for the WhatsApp tests")
         server = cls(reactor)
         pair = server._certificate
         server.run(["main.mjs", NUMBER, pair.key_path, pair.cert_path])

@@ -6,11 +6,8 @@ the first time a test needs it.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +17,21 @@ from twisted.internet.error import ProcessDone
 from twisted.internet.protocol import ProcessProtocol
 from twisted.web.client import HTTPConnectionPool
 
+from tests.support import npm
 from tests.support.gateway import free_port
 
 HERE = Path(__file__).parent
-MODULES = HERE / "node_modules"
-LOCK = HERE / "package-lock.json"
-STAMP = MODULES / ".installed"
-NPM_SECONDS = 300
 READY_SECONDS = 30
 TOKEN = "987654321:AAtoken-for-the-public-fake"
 
 
 def install() -> None:
-    """Install what `package-lock.json` names, unless it is there already.
+    """Install the server, unless it is there already.
 
     Raises:
         AssertionError: npm is missing, or failed.
     """
-    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    with (HERE / "package.json").open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if STAMP.exists() and STAMP.read_text() == wanted:
-            return
-        npm = shutil.which("npm")
-        assert npm, "the Telegram tests need npm (Debian: apt-get install npm)"
-        print("installing telegram-test-api with npm …", flush=True)
-        done = subprocess.run(
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=HERE, capture_output=True, text=True, timeout=NPM_SECONDS, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"npm ci failed:\n{done.stdout}\n{done.stderr}"
-        STAMP.write_text(wanted)
+    npm.install(HERE, "telegram-test-api")
 
 
 class PublicFake:
