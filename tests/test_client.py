@@ -47,7 +47,7 @@ class ClockedReactor:
 
 
 class ClientTestCase(TestCase):
-    timeout = 10
+    timeout = 60
 
     def setUp(self) -> None:
         self.reactor = ClockedReactor()

@@ -53,7 +53,7 @@ class Recorder(Protocol):
 
 
 class TlsTestCase(TestCase):
-    timeout = 10
+    timeout = 60
 
     def setUp(self) -> None:
         self.directory = Path(self.mktemp())

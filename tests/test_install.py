@@ -26,8 +26,8 @@ from twisted.trial.unittest import SynchronousTestCase
 import clawgw
 
 SOURCE = Path(clawgw.__file__).resolve().parent.parent
-INSTALL_SECONDS = 180
-COMMAND_SECONDS = 30
+INSTALL_SECONDS = 600
+COMMAND_SECONDS = 120
 TWISTD = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
 
 
@@ -154,7 +154,7 @@ class InstallTests(SynchronousTestCase):
             except (OSError, ValueError):
                 time.sleep(0.02)
                 continue
-            with urllib.request.urlopen(url.replace("ws", "http", 1), timeout=5) as answer:
+            with urllib.request.urlopen(url.replace("ws", "http", 1), timeout=20) as answer:
                 content: bytes = answer.read()
                 return content
         raise AssertionError("it did not start")

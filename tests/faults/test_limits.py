@@ -11,15 +11,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from twisted.trial.unittest import TestCase
-
-from tests.support.gateway import GatewayProcess
-from tests.support.wire import TEXT, Client, Closed, Cut, Socket, device
+from tests.faults.support import GatewayCase
+from tests.support.wire import TEXT, Client, Closed, Cut, Socket
 
 MIB = 1024 * 1024
 PER_ADDRESS = 64
 IN_ALL = 256
 HANDSHAKE_SECONDS = 10
+LATE_SECONDS = 30
+"""How much longer it may take on a machine that has other things to do."""
 SMALL_BUFFER = 4096
 
 
@@ -41,22 +41,11 @@ def in_kernel(port: int, peer: int) -> int:
     raise LookupError(f"no connection from {port} to {peer}")
 
 
-class LimitsCase(TestCase):
-    """A Gateway, and clients of it."""
-
-    timeout = 120
-
-    def setUp(self) -> None:
-        directory = Path(self.mktemp()).absolute()
-        self.gateway = GatewayProcess(directory / "gateway")
-        self.gateway.start()
-        self.addCleanup(self.gateway.kill)
-        self.identity = device(directory)
+class LimitsCase(GatewayCase):
+    """A Gateway, and clients and strangers that connect to it."""
 
     def client(self, protocol: int = 3, **options: Any) -> Client:
-        client = Client(self.gateway.port, identity=self.identity, protocol=protocol, **options)
-        self.addCleanup(client.cut)
-        return client
+        return self.connect(protocol, **options)
 
     def open_socket(self, **options: Any) -> Socket:
         socket = Socket(self.gateway.port, **options)
@@ -64,7 +53,7 @@ class LimitsCase(TestCase):
         return socket
 
     def eventually(self, good: Any) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not good():
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.05)
@@ -193,12 +182,30 @@ class Crowds(LimitsCase):
             return True
         return False
 
+    def filled(self, *sources: str, late: str) -> list[Socket]:
+        """As many strangers from these addresses as there may be, and one more that is refused.
+
+        Strangers are cut off when they have been silent for some time; where filling up took longer
+        than that, it is done once more.
+        """
+        for _ in range(6):
+            started = time.monotonic()
+            strangers = []
+            for source in sources * PER_ADDRESS:
+                strangers.append(self.open_socket(source=source))
+                strangers[-1].receive()
+            refused = self.refused(source=late)
+            if time.monotonic() - started < HANDSHAKE_SECONDS:
+                self.assertTrue(refused)
+                return strangers
+            for stranger in strangers:
+                stranger.cut()
+            self.eventually(lambda: not self.refused(source=late))
+        raise self.failureException("the Gateway is not filled in time")
+
     def test_of_one_address(self) -> None:
         friend = self.client()
-        strangers = [self.open_socket() for _ in range(PER_ADDRESS)]
-        for stranger in strangers:
-            stranger.receive()
-        self.assertTrue(self.refused())
+        strangers = self.filled("127.0.0.1", late="127.0.0.1")
         self.assertTrue(friend.request("health")["ok"])
         self.assertFalse(self.refused(source="127.0.0.2"))
         strangers[0].cut()
@@ -206,10 +213,8 @@ class Crowds(LimitsCase):
 
     def test_of_many_addresses(self) -> None:
         friend = self.client()
-        for address in range(IN_ALL // PER_ADDRESS):
-            for _ in range(PER_ADDRESS):
-                self.open_socket(source=f"127.0.0.{address + 10}").receive()
-        self.assertTrue(self.refused(source="127.0.0.99"))
+        addresses = [f"127.0.0.{10 + number}" for number in range(IN_ALL // PER_ADDRESS)]
+        self.filled(*addresses, late="127.0.0.99")
         self.assertTrue(friend.request("health")["ok"])
 
     def test_that_do_not_even_ask_for_a_page(self) -> None:
@@ -246,21 +251,21 @@ class Silence(LimitsCase):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(90)
         self.assertEqual(set(ends), {"says nothing", "drips a head", "upgrades only"})
         for name, (end, seconds) in ends.items():
             self.assertGreater(seconds, HANDSHAKE_SECONDS - 1, name)
-            self.assertLess(seconds, HANDSHAKE_SECONDS + 8, name)
+            self.assertLess(seconds, HANDSHAKE_SECONDS + LATE_SECONDS, name)
             self.assertEqual(end, "1008 handshake timeout" if name == "upgrades only" else "cut")
         self.assertTrue(self.client().request("health")["ok"])
 
     def says_nothing(self) -> str:
-        with sockets.create_connection(("127.0.0.1", self.gateway.port), 30) as plain:
+        with sockets.create_connection(("127.0.0.1", self.gateway.port), 60) as plain:
             return self.read_to_the_end(plain)
 
     def drips_a_head(self) -> str:
-        with sockets.create_connection(("127.0.0.1", self.gateway.port), 30) as plain:
-            for byte in b"GET / HTTP/1.1\r\nHost: slow\r\nX-Slow: " + b"x" * 100:
+        with sockets.create_connection(("127.0.0.1", self.gateway.port), 60) as plain:
+            for byte in b"GET / HTTP/1.1\r\nHost: slow\r\nX-Slow: " + b"x" * 300:
                 try:
                     plain.sendall(bytes((byte,)))
                 except OSError:
@@ -271,7 +276,7 @@ class Silence(LimitsCase):
     def upgrades_only(self) -> str:
         socket = self.open_socket()
         self.assertEqual(socket.receive().opcode, TEXT)
-        end = socket.ending(30)
+        end = socket.ending()
         return f"{end.code} {end.reason}" if isinstance(end, Closed) else "cut"
 
     def read_to_the_end(self, plain: sockets.socket) -> str:

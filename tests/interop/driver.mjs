@@ -27,7 +27,11 @@ function loadKept() {
 }
 
 const kept = loadKept();
-const keep = () => fs.writeFileSync(keptAt, JSON.stringify(kept));
+// Renamed into place: a test may read it at any moment.
+const keep = () => {
+  fs.writeFileSync(`${keptAt}.new`, JSON.stringify(kept));
+  fs.renameSync(`${keptAt}.new`, keptAt);
+};
 keep();
 
 const hostDeps = {

@@ -23,7 +23,7 @@ from tests.support import npm
 
 HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
-TIMEOUT = 30.0
+TIMEOUT = 90.0
 SCOPES = [
     "operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.pairing",
 ]  # fmt: skip
@@ -158,7 +158,7 @@ class ReferenceClient:
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
-            self._process.wait(5)
+            self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

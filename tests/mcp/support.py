@@ -25,7 +25,7 @@ from tests.support.gateway import GatewayProcess
 from tests.support.wire import Client, connect_params, device
 
 AGENT = str(Path(__file__).with_name("agent.py"))
-LIMIT = 60.0
+LIMIT = 120.0
 PIXEL = (  # the smallest PNG there is
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
     "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from clawgw.mcp.gateway import Failure, Gateway, Over
 
 TOKEN = "the-token-of-the-session"
-LIMIT = 30.0
+LIMIT = 90.0
 
 
 class Broken:

@@ -355,6 +355,23 @@ class Approvals(ToolsTestCase):
         self.assertEqual(sentence, "A person refused this run; do not ask for it again.")
         self.assertEqual(self.ran, [])
 
+    def test_a_question_ends_with_the_agents_run(self) -> None:
+        """Whoever stopped the agent need not also answer what it had asked."""
+        person = self.connect()
+        tool = Bound(self.gateway.port, token_of(self.server_of(MAIN)))
+        self.addCleanup(tool.cut)
+        said = {"sessionKey": MAIN, "message": "HANG", "idempotencyKey": "hang"}
+        person.request("chat.send", said)
+        person.event("agent", lambda one: one["runId"] == "hang", timeout=LIMIT)
+        waiting = tool.post("node.invoke", {**self.arguments(), "idempotencyKey": "late"})
+        asked = person.event("exec.approval.requested", timeout=LIMIT)["payload"]
+        person.request("chat.abort", {"sessionKey": MAIN})
+        ended = person.event("exec.approval.resolved", timeout=LIMIT)["payload"]
+        self.assertEqual((ended["id"], ended["reason"]), (asked["id"], "run-aborted"))
+        refusal = self.assertRaises(Refused, tool.result, waiting)
+        self.assertIn("the run that asked for this is over", refusal.error["message"])
+        self.assertEqual(self.ran, [])
+
     def test_an_approval_cannot_be_claimed_and_is_asked_for_anew(self) -> None:
         person = self.decide("allow-once")
         token = token_of(self.server_of(MAIN))

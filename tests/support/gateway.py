@@ -15,8 +15,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-START_SECONDS = 20.0
-STOP_SECONDS = 20.0
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
 SCRIPTED_AGENT = str(Path(__file__).with_name("scripted_agent.py"))
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -144,7 +144,7 @@ class GatewayProcess:
             if self.scheme:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return True
-            with urllib.request.urlopen(f"{self.http_url}readyz", timeout=2) as answer:
+            with urllib.request.urlopen(f"{self.http_url}readyz", timeout=20) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-SECONDS = 300
+SECONDS = 600
 
 
 def install(directory: Path, what: str, *flags: str, seconds: float = SECONDS) -> Path:

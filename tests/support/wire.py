@@ -25,7 +25,7 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 OPERATOR_SCOPES = (
     "operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.pairing",
 )  # fmt: skip
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 _ONE_READ = 256 * 1024
 
 

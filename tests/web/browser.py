@@ -28,7 +28,7 @@ import clawgw
 T = TypeVar("T")
 
 WEB = Path(clawgw.__file__).parent / "web"
-PATIENCE_S = 20.0
+PATIENCE_S = 180.0
 SWITCHES = (
     "--headless=new",
     "--no-sandbox",

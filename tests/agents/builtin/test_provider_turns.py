@@ -27,7 +27,7 @@ TOOL_SERVER = {
 class ProviderTestCase(unittest.TestCase):
     """One provider and any number of agent processes, all gone when the test is."""
 
-    timeout = 90
+    timeout = 300
 
     def provider(self, *script: Any) -> FakeProvider:
         provider = FakeProvider(*script)

@@ -26,7 +26,7 @@ sys.meta_path.insert(0, Without())
 
 
 class StartTests(unittest.TestCase):
-    timeout = 60
+    timeout = 300
 
     def agent(self, config: Any = None, **environ: str) -> AgentPeer:
         peer = start(config, environ=environ)
@@ -141,6 +141,6 @@ class StartTests(unittest.TestCase):
         code = "import clawgw.agents.builtin, sys; print([m for m in sys.modules if m in "
         code += "('acp', 'pydantic_ai', 'openai', 'xllamacpp', 'pydantic')])"
         found = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
         )
         self.assertEqual(found.stdout.strip(), "[]")
