@@ -2,8 +2,9 @@
 
 Agents speak this, and so does whatever owns a chat surface that has no library for Twisted. Nobody
 at the other end is trusted to behave: a line may be at most `MAX_LINE` bytes, what is not read may
-be at most `MAX_UNREAD`, a line that is no JSON-RPC is logged and skipped. When the other end goes,
-whatever was asked of it fails with `ProcessGone`, once.
+be at most `MAX_UNREAD`, a line that is no JSON-RPC is logged and skipped, and no more is logged of
+anybody than `clawgw.loglimit` allows. When the other end goes, whatever was asked of it fails with
+`ProcessGone`, once.
 
 `JsonRpcPeer` is the talking, over any transport. `JsonRpcProcess` is the talking with a child over
 its standard input and output; its standard error goes to the log line by line. Stopping a child is
@@ -28,6 +29,8 @@ from twisted.internet.interfaces import IReactorProcess, IReactorTime
 from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+
+from clawgw.loglimit import LineLimit
 
 MAX_LINE = 32 * 1024 * 1024
 MAX_UNREAD = 64 * 1024 * 1024
@@ -121,6 +124,7 @@ class JsonRpcPeer(ABC):
         self._why: str | None = None
         self._over: str | None = None
         self._waiting: list[Deferred[str]] = []
+        self._log_limit = LineLimit(clock, self._remark)
 
     @property
     def running(self) -> bool:
@@ -154,6 +158,7 @@ class JsonRpcPeer(ABC):
         """The other end is no more: everybody who waits hears it."""
         self._running = False
         self._why = why = self._why or why
+        self._log_limit.close()
         self.log.info("{name}: ended, {why}", name=self._name, why=why)
         pending, self._pending = self._pending, {}
         for deferred in pending.values():
@@ -267,7 +272,7 @@ class JsonRpcPeer(ABC):
         try:
             message = self._decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self.log.warn("{name}: wrote a line that is no JSON-RPC", name=self._name)
+            self._complain("wrote a line that is no JSON-RPC")
             return
         if message.method is not None:
             params = message.params if isinstance(message.params, dict) else {}
@@ -275,7 +280,14 @@ class JsonRpcPeer(ABC):
         elif isinstance(message.id, int | str):
             self._answered(message.id, message)
         elif message.error is not None:
-            self.log.warn("{name}: reports an error nobody asked for", name=self._name)
+            self._complain("reports an error nobody asked for")
+
+    def _complain(self, text: str) -> None:
+        if self._log_limit.admits():
+            self._remark(text)
+
+    def _remark(self, text: str) -> None:
+        self.log.warn("{name}: {text}", name=self._name, text=text)
 
     def _answered(self, request_id: int | str, message: _Message) -> None:
         deferred = self._pending.pop(request_id, None)
@@ -284,7 +296,7 @@ class JsonRpcPeer(ABC):
         if message.error is None:
             deferred.callback(message.result)
         else:
-            deferred.errback(_rpc_error(message.error))
+            deferred.errback(error_in(message.error))
 
     def _called(
         self, request_id: int | str | msgspec.UnsetType | None, method: str, params: dict[str, Any]
@@ -387,7 +399,7 @@ class JsonRpcProcess(JsonRpcPeer, ProcessProtocol):
 
     def _log_line(self, line: bytes) -> None:
         text = _CONTROL.sub("?", line[:MAX_LOG_LINE].decode("utf-8", "replace").rstrip())
-        if text:
+        if text and self._log_limit.admits():
             self.log.info("{name}: {text}", name=self._name, text=text)
 
     # The end
@@ -436,7 +448,8 @@ def _run(handler: OnRequest, method: str, params: dict[str, Any]) -> Any:
     return result
 
 
-def _rpc_error(error: Any) -> RpcError:
+def error_in(error: Any) -> RpcError:
+    """What the `error` of an answer says, whatever it is."""
     if not isinstance(error, dict):
         return RpcError(INTERNAL_ERROR, "an error without a description")
     code = error.get("code")

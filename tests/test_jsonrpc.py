@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
-from clawgw import jsonrpc
+from clawgw import jsonrpc, loglimit
 from clawgw.jsonrpc import JsonRpcProcess, ProcessGone, RpcError, RpcTimeout
 
 PRELUDE = """
@@ -44,7 +44,7 @@ while True:
 class ChildTestCase(TestCase):
     """A child of a few lines of Python, and all it said."""
 
-    timeout = 30
+    timeout = 120
 
     def setUp(self) -> None:
         from twisted.internet import reactor
@@ -289,6 +289,24 @@ class Nonsense(ChildTestCase):
         long = "y" * jsonrpc.MAX_LOG_LINE
         expected = ["one", "?[31mred? \ufffd ?2J", "\ttab {name}", long, "last words"]
         self.assertEqual(lines, expected)
+
+    async def test_one_that_says_too_much_does_not_fill_the_log(self) -> None:
+        self.patch(loglimit, "MOST_LINES", 5)
+        self.patch(loglimit, "SECONDS", 3600.0)
+        child = self.child(
+            "for number in range(1000): print('on', number, file=sys.stderr)\n"
+            "sys.stderr.flush()\n"
+            "for number in range(1000): print('rubbish')\n" + ECHO
+        )
+        self.assertEqual((await child.request("m", {}))["method"], "m")
+        child.kill("the test is over")
+        await child.ended
+        lines = [line.removeprefix("the child: ") for line in self.logged]
+        lines = [line for line in lines if not line.startswith(("started", "ended"))]
+        said = [line for line in lines if line.startswith("on") or "no JSON-RPC" in line]
+        self.assertEqual(len(said), 5)
+        self.assertIn("says too much; for a while the rest is not logged", lines)
+        self.assertEqual(lines[-1], "1995 lines were not logged")
 
 
 class Ending(ChildTestCase):

@@ -107,6 +107,7 @@ class AcpApprovals:
             host=GATEWAY_HOST,
             agent_id=agent_id,
             session_key=run.session_key,
+            env_keys=_variables(params.get("toolCall")),
             allowed_decisions=_choices(options),
             run_id=run.run_id,
             tool_call_id=_tool_call_id(params) or UNSET,
@@ -119,26 +120,13 @@ class AcpApprovals:
                 is_command=asked.is_command,
                 search_path=search_path,
             )
-            approval = await self._answered(approval, run)
+            approval = await self._desk.book.wait_during(approval, run.over)
         except RequestError as refusal:
             self.log.warn("agent {agent}: not allowed: {why}", agent=agent_id, why=refusal.message)
             return _outcome("deny", options)
         if approval.reason == "run-aborted":
             return CANCELLED
         return _outcome(_kind(approval), options)
-
-    async def _answered(self, approval: Approval, run: AskingRun) -> Approval:
-        """The decision; the end of the run is one too."""
-        if approval.decision is not None:
-            return approval
-        book = self._desk.book
-
-        def withdraw(_: Any) -> None:
-            work = Deferred.fromCoroutine(book.cancel(approval.id, "run-aborted"))
-            work.addErrback(lambda failure: self.log.failure("while withdrawing", failure))
-
-        run.over.addBoth(withdraw)
-        return await book.wait(approval.id)
 
 
 def what_is_asked(call: Any, workspace: str) -> Asked:
@@ -155,6 +143,16 @@ def what_is_asked(call: Any, workspace: str) -> Asked:
     title = call.get("title")
     text = title if _is_text(title) else f"{call.get('kind') or 'a tool call'} without a title"
     return Asked(_with_places(text, call.get("locations")), False, cwd)
+
+
+def _variables(call: Any) -> Any:
+    """The names of the variables a tool call sets: from a mapping, or ACP's list of pairs."""
+    given = call.get("rawInput") if isinstance(call, dict) else None
+    env = given.get("env") if isinstance(given, dict) else None
+    if isinstance(env, list):
+        env = [one.get("name") for one in env if isinstance(one, dict)]
+    names = env if isinstance(env, dict | list) else ()
+    return sorted({name for name in names if _is_text(name)}) or UNSET
 
 
 def _with_places(title: str, locations: Any) -> str:

@@ -240,6 +240,23 @@ class ApprovalBook:
         pending.waiting.append(decided)
         return await decided
 
+    async def wait_during(self, approval: Approval, over: Deferred[Any] | None) -> Approval:
+        """The question once it is decided, or nobody needs an answer any more.
+
+        Args:
+            over: fires when the run that asks is over; None where no run is known.
+        """
+        if approval.decision is not None:
+            return approval
+
+        def withdraw(_: Any) -> None:
+            work = Deferred.fromCoroutine(self.cancel(approval.id, "run-aborted"))
+            work.addErrback(lambda failure: self.log.failure("while withdrawing", failure))
+
+        if over is not None:
+            over.addBoth(withdraw)
+        return await self.wait(approval.id)
+
     # Deciding
 
     async def resolve(self, approval_id: str, decision: str, resolver: Resolver) -> Approval:

@@ -18,6 +18,7 @@ from clawgw.approvals import policy, shell
 from clawgw.approvals.book import NOBODY, ApprovalBook, Asker
 from clawgw.approvals.file import PolicyStore, PolicyUnusable, unusable
 from clawgw.approvals.policy import Action, Verdict
+from clawgw.programs import are_harmless
 from clawgw.protocol.approvals import Decision, ExecRequest, PolicyFile
 from clawgw.protocol.base import given
 from clawgw.store.approvals import Approval
@@ -84,7 +85,8 @@ class ApprovalDesk:
             return await self.book.ask(request, timeout_ms, asker, approval_id)
         verdict = await self._verdict(request, is_command, search_path or self._search_path)
         choices = given(request.allowed_decisions, list(ANYTHING))
-        if verdict.ask == "always":  # whoever is asked each time cannot allow for ever
+        # Whoever is asked each time cannot allow for ever.
+        if verdict.ask == "always" or not (request.host == NODE_HOST or _is_as_usual(request)):
             choices = [choice for choice in choices if choice != "allow-always"]
         request = self._with_decisions(request, choices)
         if verdict.answer == "ask":
@@ -122,7 +124,7 @@ class ApprovalDesk:
             return Verdict("ask", "always")
         names = shell.programs(request.command) if is_command else None
         paths = await self._store.resolve(names, request.cwd, search_path)
-        action = Action(request.command, paths)
+        action = Action(request.command, paths, _is_as_usual(request))
         verdict = policy.decide(
             rules, agent, action, request.security, request.ask, home=self._store.home
         )
@@ -150,3 +152,7 @@ class ApprovalDesk:
     @staticmethod
     def _with_decisions(request: ExecRequest, choices: object) -> ExecRequest:
         return msgspec.structs.replace(request, allowed_decisions=choices)
+
+
+def _is_as_usual(request: ExecRequest) -> bool:
+    return are_harmless(given(request.env_keys, []))

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +25,8 @@ from msgspec import UNSET
 from twisted.internet.defer import Deferred, DeferredLock
 
 from clawgw.approvals import policy
-from clawgw.protocol.approvals import AllowlistEntry, PolicyFile, PolicySocket
+from clawgw.programs import find_program
+from clawgw.protocol.approvals import AllowlistEntry, PolicyDefaults, PolicyFile, PolicySocket
 from clawgw.protocol.base import given
 from clawgw.protocol.errors import invalid, unavailable
 from clawgw.protocol.validate import ParamsDecoder, ParamsRejected, explain
@@ -155,11 +155,14 @@ class PolicyStore:
 
 
 def shown(file: PolicyFile) -> PolicyFile:
-    """The policy without its secret."""
+    """The policy without its secret; `defaults` and `agents` are always there, as recorded."""
     socket = given(file.socket, None)
-    if socket is None:
-        return file
-    return msgspec.structs.replace(file, socket=PolicySocket(path=socket.path))
+    return msgspec.structs.replace(
+        file,
+        socket=UNSET if socket is None else PolicySocket(path=socket.path),
+        defaults=given(file.defaults, PolicyDefaults()),
+        agents=given(file.agents, {}),
+    )
 
 
 def unusable(problem: PolicyUnusable) -> Exception:
@@ -201,19 +204,8 @@ def _with_socket_of(file: PolicyFile, old: PolicyFile) -> PolicyFile:
 
 def _resolve(names: Sequence[str], cwd: str | None, search_path: str) -> tuple[str, ...] | None:
     """Blocks for a few looks at the disk."""
-    found = []
-    for name in names:
-        path: str | None
-        if "/" in name:
-            place = os.path.expanduser(name)
-            path = os.path.join(cwd, place) if cwd else place
-            path = path if os.path.isabs(path) and os.access(path, os.X_OK) else None
-        else:
-            path = shutil.which(name, path=search_path)
-        if path is None or not os.path.isabs(path):
-            return None
-        found.append(os.path.normpath(path))
-    return tuple(found)
+    found = [path for name in names if (path := find_program(name, search_path, cwd))]
+    return tuple(found) if len(found) == len(names) else None
 
 
 def _replace(path: Path, content: bytes) -> None:

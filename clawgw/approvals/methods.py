@@ -221,7 +221,6 @@ def _question(params: wire.ApprovalRequestParams) -> wire.ExecRequest:
     if not command.strip():
         raise invalid("command: expected what is to run")
     host = given(params.host, None)
-    unavailable_ones = given(params.unavailable_decisions, [])
     extras = {
         name: value
         for name in _PASSED_ON
@@ -238,7 +237,7 @@ def _question(params: wire.ApprovalRequestParams) -> wire.ExecRequest:
         session_key=key,
         command_argv=argv or UNSET,
         env_keys=sorted(given(params.env, {})) or UNSET,
-        allowed_decisions=[one for one in ANYTHING if one not in unavailable_ones],
+        allowed_decisions=_decisions(params),
         **extras,
     )
 
@@ -258,7 +257,16 @@ def _node_question(caller: Caller, params: wire.NodeApprovalRequestParams) -> wi
         session_key=given(params.session_key, None),
         node_id=caller.device_id or UNSET,
         command_argv=params.command_argv or UNSET,
+        env_keys=sorted(given(params.env_keys, [])) or UNSET,
+        allowed_decisions=_decisions(params),
     )
+
+
+def _decisions(
+    params: wire.ApprovalRequestParams | wire.NodeApprovalRequestParams,
+) -> list[wire.Decision]:
+    unavailable_ones = given(params.unavailable_decisions, [])
+    return [one for one in ANYTHING if one not in unavailable_ones]
 
 
 _PASSED_ON = (

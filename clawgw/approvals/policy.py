@@ -10,6 +10,7 @@ An allowlist entry is a pattern of paths (`*` within a directory, `**` across, `
 letter case ignored), and matches a command line when every program it starts matches some entry.
 A pattern without a directory matches nothing. Or it is one command that a person always allowed:
 then it matches exactly that command of that agent, and no other, whatever program it starts.
+Nothing matches what is to run with variables of its own, unless `programs.are_harmless` says so.
 
 `askFallback` and `autoAllowSkills` are kept in the file for hosts that use them. This Gateway does
 not: a question nobody answers is a no, and skills are asked about like everything else.
@@ -55,10 +56,12 @@ class Action(NamedTuple):
     Attributes:
         text: the command line, or the title of something that is none.
         paths: of each program it starts; None where that cannot be told.
+        as_usual: whether its environment makes it no other than it seems.
     """
 
     text: str
     paths: tuple[str, ...] | None = None
+    as_usual: bool = True
 
 
 class Verdict(NamedTuple):
@@ -116,6 +119,8 @@ def resolved_defaults(file: PolicyFile) -> wire.ResolvedDefaults:
 
 def matches(file: PolicyFile, agent_id: str, action: Action, home: str) -> tuple[str, ...] | None:
     """The patterns by which an action is on the list; None if it is not."""
+    if not action.as_usual:
+        return None
     entries = list(_entries(file, agent_id))
     exact = exact_pattern(action.text)
     if any(is_exact(entry) and _is_command(entry, action.text) for entry in entries):

@@ -11,18 +11,12 @@ from __future__ import annotations
 
 import re
 
+from clawgw.programs import CARRIERS, SHELL_WORDS
+
 _PLAIN = re.compile(r"[A-Za-z0-9_./+@:%,~-]+\Z")
 _JOINTS = ";|&"
 _WORKED_OUT = frozenset("`$<>(){}!#\\\n\r\0")
 _WORKED_OUT_IN_QUOTES = frozenset("`$\\\0")
-_BUILTINS = frozenset((
-    ".", "alias", "bind", "builtin", "command", "coproc", "declare", "enable", "eval", "exec",
-    "export", "function", "hash", "local", "set", "shopt", "source", "trap", "typeset", "unalias",
-))  # fmt: skip
-_CARRIERS = frozenset((
-    "ash", "bash", "busybox", "csh", "dash", "doas", "env", "fish", "ksh", "nice", "nohup", "sh",
-    "ssh", "stdbuf", "su", "sudo", "tcsh", "time", "timeout", "xargs", "zsh",
-))  # fmt: skip
 
 
 def programs(command: str) -> tuple[str, ...] | None:
@@ -40,7 +34,7 @@ def programs(command: str) -> tuple[str, ...] | None:
 def _starts_another(word: str) -> bool:
     """Whether the program at the beginning of a part says nothing of what will run."""
     name = word.rpartition("/")[2].lower()
-    return name in _CARRIERS or word in _BUILTINS or not _PLAIN.match(word)
+    return name in CARRIERS or word in SHELL_WORDS or not _PLAIN.match(word)
 
 
 def _parts(command: str) -> list[str] | None:

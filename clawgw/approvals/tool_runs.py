@@ -5,7 +5,8 @@ is another. So both are filled in here, and what the tool says of approvals is l
 
 A node that asks by itself does so. One that wants to be told refuses with "approval required";
 then the Gateway asks a person, and if that is a yes, the same run goes to the node once more with
-it. (Both ways of stock node hosts: protocol 3 documentation, "Exec approvals".)
+it. When the agent's own run is over first, the question is withdrawn and nothing runs. (Both ways
+of stock node hosts: protocol 3 documentation, "Exec approvals".)
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from msgspec import Raw, structs
+from msgspec import UNSET, Raw, structs
+from twisted.internet.defer import Deferred
 
 from clawgw.approvals.book import ApprovalBook, Asker
 from clawgw.approvals.desk import NODE_HOST, ApprovalDesk
@@ -32,6 +34,7 @@ REFUSED = "approval required"
 _ANSWERS = {
     "user": "a person refused this run; do not ask for it again",
     "timeout": "this run needs an approval, and nobody answered in time",
+    "run-aborted": "the run that asked for this is over",
 }
 
 Invoke = Callable[[Caller, NodeInvokeParams], Awaitable[Spliced]]
@@ -47,6 +50,7 @@ class ToolRuns:
         book: where their answers are.
         timeout_ms: how long they have.
         can_be_asked: whether there is anybody; given the id of the connection that asks.
+        over_of: fires when the run going on in a session is over; None where there is none.
     """
 
     def __init__(
@@ -56,12 +60,14 @@ class ToolRuns:
         book: ApprovalBook,
         timeout_ms: int,
         can_be_asked: Callable[[str], bool],
+        over_of: Callable[[str], Deferred[Any] | None],
     ) -> None:
         self._invoke = invoke
         self._desk = desk
         self._book = book
         self._timeout_ms = timeout_ms
         self._can_be_asked = can_be_asked
+        self._over_of = over_of
 
     async def invoke(
         self, caller: Caller, bound: BoundSession, params: NodeInvokeParams
@@ -99,10 +105,12 @@ class ToolRuns:
             agent_id=run["agentId"],
             session_key=run["sessionKey"],
             node_id=node_id,
+            env_keys=_names(run.get("env")),
         )
         asker = Asker(run["agentId"], identity_of(caller), env_digest(run.get("env")))
+        over = self._over_of(run["sessionKey"])
         asked = await self._desk.submit(question, self._timeout_ms, asker=asker)
-        answer = await self._book.wait(asked.id)
+        answer = await self._book.wait_during(asked, over)
         if not answer.allowed:
             why = _ANSWERS.get(
                 answer.reason or "", "this run needs an approval, and did not get it"
@@ -127,6 +135,11 @@ def _in_its_name(bound: BoundSession, params: NodeInvokeParams) -> Run:
         raise invalid("params: expected an object")
     plain = {name: value for name, value in asked.items() if name not in (*CLAIMS, "runId")}
     return {**plain, "agentId": bound.agent_id, "sessionKey": bound.key}
+
+
+def _names(env: Any) -> Any:
+    """What is set for the run, by name: the values may be secret, and decide nothing."""
+    return sorted(env) if isinstance(env, dict) and env else UNSET
 
 
 def _raw(value: Run) -> Raw:

@@ -97,7 +97,7 @@ def policy() -> None:
 @click.option("--node", "node_id", metavar="ID", help="The policy of this node.")
 @click.pass_obj
 def show_policy(options: Globals, node_id: str | None) -> None:
-    """Print the policy file as JSON, fit for ``policy set``."""
+    """Print the policy file as JSON, fit for "policy set"."""
     result = ask(options, *_read(node_id))
     if options.as_json:
         print_json(result)
@@ -303,6 +303,7 @@ def _show(approval: Row) -> None:
         [
             ("Asked", request.get("command")),
             ("In", request.get("cwd")),
+            ("With variables", _names(request.get("envKeys"))),
             ("By", request.get("agentId")),
             ("Session", request.get("sessionKey")),
             ("Node", request.get("nodeId")),
@@ -312,6 +313,10 @@ def _show(approval: Row) -> None:
         ]
     )
     sys.stdout.flush()
+
+
+def _names(keys: Any) -> str:
+    return ", ".join(map(str, keys)) if isinstance(keys, list) else ""
 
 
 def _show_waiting(waiting: list[Row]) -> None:

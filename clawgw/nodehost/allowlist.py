@@ -22,18 +22,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["Program", "find_program", "match", "programs"]
+from clawgw.programs import CARRIERS, SHELL_WORDS, find_program
+
+__all__ = ["Program", "can_be_listed", "match", "programs"]
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ksh", "zsh"})
 _SHELL_PLACES = frozenset({"/bin", "/usr/bin"})
 _LONGEST_PATTERN = 1024
-
-_RUN_OTHERS = frozenset(
-    {"!", ".", "alias", "builtin", "case", "command", "coproc", "do", "done", "elif", "else",
-     "enable", "eval", "exec", "export", "fi", "for", "function", "hash", "if", "readonly",
-     "select", "set", "source", "then", "time", "trap", "until", "while"}
-)  # fmt: skip
-"""Words of the shell that are no programs, whatever is in PATH under that name."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +37,6 @@ class Program:
 
     name: str
     path: str | None
-
-
-def find_program(name: str, path: str, cwd: str) -> str | None:
-    """The executable file that ``name`` means, as a tidy absolute path; None if there is none.
-
-    Blocks for as long as the file system takes: call it in a thread.
-    """
-    if not name or "\0" in name:
-        return None
-    if "/" in name:
-        candidates = [os.path.join(cwd, os.path.expanduser(name))]
-    else:
-        places = (place for place in path.split(os.pathsep) if os.path.isabs(place))
-        candidates = [os.path.join(place, name) for place in places]
-    return next(filter(None, map(_tidy_executable, candidates)), None)
 
 
 def programs(argv: Sequence[str], path: str, cwd: str) -> list[Program] | None:
@@ -82,14 +62,19 @@ def match(program: Program, patterns: Iterable[str]) -> str | None:
     return next((pattern for pattern in patterns if _matches(pattern, path)), None)
 
 
+def can_be_listed(program: Program) -> bool:
+    """Whether *always* may put it on the list: not a program that runs whatever it is told."""
+    return program.path is not None and os.path.basename(program.path).lower() not in CARRIERS
+
+
 def split_line(line: str) -> list[list[str]] | None:
     """The commands of a plain shell line as words; None when the line is not plain."""
     commands: list[list[str]] = []
     for part in _split_commands(line) or [""]:
-        words = _split_words(part)
-        if not words or "=" in words[0] or words[0] in _RUN_OTHERS:
+        words = _WORD.findall(part)
+        if not words or not _is_program(words[0]):
             return None
-        commands.append(words)
+        commands.append([_unquote(word) for word in words])
     return commands
 
 
@@ -99,14 +84,6 @@ def _shell_line(argv: Sequence[str], path: str | None) -> str | None:
         return None
     place, name = os.path.split(path)
     return argv[2] if name in _SHELLS and place in _SHELL_PLACES else None
-
-
-def _tidy_executable(candidate: str) -> str | None:
-    tidy = os.path.abspath(candidate)
-    # Behind a symbolic link, "x/.." is not what it looks like.
-    if ".." in candidate.split("/") and os.path.realpath(candidate) != os.path.realpath(tidy):
-        return None
-    return tidy if os.path.isfile(tidy) and os.access(tidy, os.X_OK) else None
 
 
 def _matches(pattern: str, path: str) -> bool:
@@ -147,8 +124,12 @@ def _split_commands(line: str) -> list[str] | None:
         position = joint.end()
 
 
-def _split_words(part: str) -> list[str]:
-    return [_unquote(word) for word in _WORD.findall(part)]
+def _is_program(word: str) -> bool:
+    """Whether the first word of a command, quotes and all, is the name of a program."""
+    name = _unquote(word)
+    if name.startswith("~") and not word.startswith("~/"):
+        return False  # a quoted tilde is a letter to the shell, and ~name needs its own look
+    return "=" not in name and name not in SHELL_WORDS
 
 
 def _unquote(word: str) -> str:

@@ -55,7 +55,7 @@ async def build_host(
     commands.update(approvals.handlers())
     system = SystemSettings(
         environment=environment,
-        home=str(Path.home()),
+        home=_home(environment),
         trust_gateway=settings.trust_gateway_approvals,
         notifier=machine.notifier,
     )
@@ -83,6 +83,12 @@ async def build_host(
     )
     stopping = (canvas.stop,) if canvas else ()
     return NodeHost(reactor, declared, commands, link, processes, stopping)
+
+
+def _home(environment: Mapping[str, str]) -> str:
+    """Where commands run that name no directory; users of services often have no home."""
+    home = environment.get("HOME") or str(Path.home())
+    return home if Path(home).is_dir() else "/"
 
 
 def _canvas(

@@ -4,9 +4,6 @@ It is this process's own, without what belongs to the Gateway (its tokens are in
 after it). The caller may add variables, except those that make a harmless program run other code:
 those are refused, by name, because dropping one in silence would run something the caller did not
 mean. ``PATH`` may only get more in front of it, and absolute directories at that.
-
-Which variables say how a program prints (``HARMLESS``) matters to the policy: a program that is
-allowed is not allowed with any environment whatever; think of ``GIT_SSH_COMMAND``.
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ from collections.abc import Mapping
 
 from clawgw.nodehost.calls import invalid
 
-__all__ = ["DEFAULT_PATH", "are_harmless", "base_environment", "with_overrides"]
+__all__ = ["DEFAULT_PATH", "base_environment", "with_overrides"]
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -32,11 +29,6 @@ _REFUSED = frozenset(
     }
 )  # fmt: skip
 _REFUSED_PREFIXES = ("LD_", "DYLD_", "BASH_FUNC_", "GLIBC_", "MALLOC_", *_OURS)
-
-_HARMLESS = frozenset(
-    {"CLICOLOR", "COLORTERM", "COLUMNS", "FORCE_COLOR", "LANG", "LANGUAGE", "LINES", "NO_COLOR",
-     "PATH", "TERM", "TZ"}
-)  # fmt: skip
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
@@ -65,11 +57,6 @@ def with_overrides(base: Mapping[str, str], overrides: Mapping[str, str]) -> dic
             _check_path(value, base["PATH"])
         merged["PATH" if upper == "PATH" else name] = value
     return merged
-
-
-def are_harmless(overrides: Mapping[str, str]) -> bool:
-    """Whether these variables say at most how and where a program prints, and where it is."""
-    return all(name in _HARMLESS or name.startswith("LC_") for name in overrides)
 
 
 def _check_path(value: str, base: str) -> None:

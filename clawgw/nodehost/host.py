@@ -23,8 +23,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from clawgw.client_connect import ClientOptions
-from clawgw.client_connection import Hello
 from clawgw.client_errors import ClientError, ConnectionLost, ConnectRefused
+from clawgw.client_hello import Hello
 from clawgw.client_service import ReconnectingGatewayClient
 from clawgw.nodehost.calls import Call, Handler, unavailable
 from clawgw.nodehost.invocations import Invocation, Invocations, Outcome

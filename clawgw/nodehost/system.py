@@ -27,7 +27,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from clawgw.client_errors import ClientError, ConnectionLost, GatewayError, RequestTimeout
-from clawgw.nodehost.allowlist import Program, find_program, match, programs
+from clawgw.nodehost.allowlist import Program, can_be_listed, match, programs
 from clawgw.nodehost.approvals import Approvals
 from clawgw.nodehost.calls import (
     Call,
@@ -38,7 +38,7 @@ from clawgw.nodehost.calls import (
     invalid,
     unavailable,
 )
-from clawgw.nodehost.environment import are_harmless, with_overrides
+from clawgw.nodehost.environment import with_overrides
 from clawgw.nodehost.policy import (
     RUN,
     Decision,
@@ -50,6 +50,7 @@ from clawgw.nodehost.policy import (
     without_answer,
 )
 from clawgw.nodehost.processes import CannotStart, Finished, Processes
+from clawgw.programs import are_harmless, find_program
 
 __all__ = ["SystemCommands"]
 
@@ -117,13 +118,23 @@ class _Run:
     """What a person had decided before, by the word of the caller."""
     program: str
     inner: Sequence[Program] | None
-    plain_env: bool
+    variables: Sequence[str]
+    """The names of those the caller wants different."""
     own_limit: float | None
     until: float | None
 
     @property
     def text(self) -> str:
         return shlex.join(self.argv)
+
+    @property
+    def plain_env(self) -> bool:
+        return are_harmless(self.variables)
+
+    @property
+    def can_be_listed(self) -> bool:
+        """Whether *always* would mean what a person reads: these programs, and nothing more."""
+        return self.plain_env and bool(self.inner) and all(map(can_be_listed, self.inner or ()))
 
 
 @dataclass(frozen=True)
@@ -225,7 +236,7 @@ class SystemCommands:
             decided=_decided(params) if self._trusts_gateway() else None,
             program=program,
             inner=programs(params.command, env["PATH"], cwd),
-            plain_env=are_harmless(overrides),
+            variables=sorted(_changed(overrides, self._settings.environment)),
             own_limit=params.timeout_ms / 1000 if params.timeout_ms else None,
             until=until,
         )
@@ -299,8 +310,8 @@ class SystemCommands:
                 return without_answer(policy, listed=listed)
             except ConnectionLost:
                 return after_answer(None)
-        if decision == "allow-always" and policy.security == "allowlist" and run.inner:
-            paths = [program.path for program in run.inner if program.path]
+        if decision == "allow-always" and policy.security == "allowlist" and run.can_be_listed:
+            paths = [program.path for program in run.inner or () if program.path]
             await self._approvals.allow_always(run.agent, paths, run.text)
         return after_answer(decision)
 
@@ -317,6 +328,10 @@ class SystemCommands:
         }
         if run.session is not None:
             params["sessionKey"] = run.session
+        if run.variables:
+            params["envKeys"] = list(run.variables)
+        if not run.can_be_listed:
+            params["unavailableDecisions"] = ["allow-always"]
         answer = await self._gateway.request("node.approval.request", params, timeout=seconds + 5.0)
         if not isinstance(answer, dict) or answer.get("terminalReason", "user") != "user":
             return None  # a denial that nobody made
@@ -456,6 +471,10 @@ def _refusal(reason: str) -> str:
         "user-denied": "user denied",
     }
     return f"SYSTEM_RUN_DENIED: {words[reason]}"
+
+
+def _changed(overrides: Mapping[str, str], base: Mapping[str, str]) -> list[str]:
+    return [name for name, value in overrides.items() if base.get(name) != value]
 
 
 def _decided(params: RunParams) -> Decision | None:

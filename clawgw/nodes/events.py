@@ -2,7 +2,7 @@
 
 `agent.request` and `voice.transcript` are somebody speaking to the agent through the node; they
 become runs. `node.presence.alive` and `node.host.stats` are kept with the node. Any other event is
-taken, as the original takes it, and noted in the log.
+taken, as the original takes it, and noted in the log as far as `clawgw.loglimit` allows.
 
 A version 4 node is told what became of its event; version 3 only that it arrived.
 """
@@ -97,9 +97,12 @@ class NodeEvents:
             handled, reason = self._stats(live, payload)
         else:
             handled = False
-            self.log.info(
-                "node {node} told {event}", node=live.node_id[:12], event=repr(params.event[:60])
-            )
+            if live.lines.admits():
+                self.log.info(
+                    "node {node} told {event}",
+                    node=live.node_id[:12],
+                    event=repr(params.event[:60]),
+                )
         if live.connection.version < 4:
             return NodeEventResult()
         return NodeEventResult(event=params.event, handled=handled, reason=reason or UNSET)

@@ -185,8 +185,7 @@ class Invocations:
             self._check_all(caller, params)
         except RequestError as refusal:
             # The node may have gone since it answered an equal call.
-            kept = await self._database.read_in_thread(self._kept, key, call)
-            self._end(one, refusal if kept is None else _outcome(kept))
+            self._end(one, await self._before(key, call) or refusal)
             return one
         claimed = Deferred.fromCoroutine(self._claimed(caller, params, one))
         claimed.addErrback(lambda failure: self._end(one, _as_refusal(self.log, failure)))
@@ -253,8 +252,15 @@ class Invocations:
             claims.claim(connection, key, METHOD, call, now)
         return earlier
 
-    def _kept(self, connection: Connection, key: str, call: bytes) -> Claim | None:
-        return idempotency.earlier(connection, key, METHOD, call, self._now_ms())
+    async def _before(self, key: str, call: bytes) -> NodeInvokeResultParams | RequestError | None:
+        """What came of an earlier call with this key; None if there was none. Never raises."""
+        try:
+            kept = await self._database.read_in_thread(
+                idempotency.earlier, key, METHOD, call, self._now_ms()
+            )
+        except Exception:  # noqa: BLE001 - whatever it is, it is the end of this call
+            return _as_refusal(self.log, Failure())
+        return None if kept is None else _outcome(kept)
 
     # Running
 
@@ -302,11 +308,11 @@ class Invocations:
         """A node's result; returns whether somebody waited for it."""
         one = self._running.get(result.id)
         if one is None or one.live is not live:
-            self.log.info(
-                "ignored a result of node {node}: {why}",
-                node=live.node_id[:12],
-                why="nobody waits for it" if one is None else "it was not asked for it",
-            )
+            why = "nobody waits for it" if one is None else "it was not asked for it"
+            if live.lines.admits():
+                self.log.info(
+                    "ignored a result of node {node}: {why}", node=live.node_id[:12], why=why
+                )
             return False
         self._end(one, result)
         return True

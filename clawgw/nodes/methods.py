@@ -159,9 +159,10 @@ class NodeMethods:
         """What came of an invocation."""
         live = self._caller(caller)
         if params.node_id != live.node_id:
-            self.log.info(
-                "node {node} gave a result in another's name: refused", node=live.node_id[:12]
-            )
+            if live.lines.admits():
+                self.log.info(
+                    "node {node} gave a result in another's name: refused", node=live.node_id[:12]
+                )
             raise invalid("nodeId mismatch")
         return _taken(self.invocations.result(live, params))
 

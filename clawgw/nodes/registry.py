@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from clawgw.loglimit import LineLimit
 from clawgw.nodes.book import NodeBook, Profile, Record, Surface
 from clawgw.nodes.pairing import NodePairing
 from clawgw.nodes.policy import CommandPolicy, Reason
@@ -67,10 +69,12 @@ class Live:
     Attributes:
         plugin_tools: what it offers to agents, as it last told.
         invokes: the ids of the invocations it is working on.
+        lines: how much of what it says of its own accord the log takes.
     """
 
     node_id: str
     connection: NodeConnection
+    lines: LineLimit
     plugin_tools: list[wire.PluginTool] = field(default_factory=list)
     invokes: set[str] = field(default_factory=set)
 
@@ -84,6 +88,7 @@ class NodeRegistry:
         devices: who may connect as a node.
         policy: the configuration's say; may be replaced at any time.
         now_ms: the time, in milliseconds since the epoch.
+        clock: for what a node may have written to the log.
 
     Attributes:
         on_gone: called with a node that has disconnected or was replaced.
@@ -98,6 +103,7 @@ class NodeRegistry:
         devices: Devices,
         policy: CommandPolicy,
         now_ms: Callable[[], int],
+        clock: IReactorTime,
     ) -> None:
         self.policy = policy
         self.on_gone: Callable[[Live], None] = lambda _: None
@@ -105,7 +111,9 @@ class NodeRegistry:
         self._pairing = pairing
         self._devices = devices
         self._now_ms = now_ms
+        self._clock = clock
         self._live: dict[str, Live] = {}
+        self._lines: dict[str, LineLimit] = {}
 
     # Coming and going
 
@@ -115,7 +123,7 @@ class NodeRegistry:
         if connection.role != NODE or node_id is None:
             return
         old = self._live.get(node_id)
-        self._live[node_id] = Live(node_id, connection)
+        self._live[node_id] = Live(node_id, connection, self._lines_of(node_id))
         if old is not None:
             self.log.info("node {node} connected anew; the old connection ends", node=node_id[:12])
             old.connection.close(POLICY, "replaced by a newer connection of this node")
@@ -228,10 +236,19 @@ class NodeRegistry:
         if live is not None:
             live.connection.close(POLICY, "this node was removed")
             self.on_gone(live)
+        self._lines.pop(node_id, None)
         approval_gone = self._pairing.remove(node_id)
         await role_gone
         await approval_gone
         self.log.info("node {node} was removed", node=node_id[:12])
+
+    def _lines_of(self, node_id: str) -> LineLimit:
+        """One limit for all connections of a node: it could connect anew for each line."""
+
+        def report(remark: str) -> None:
+            self.log.info("node {node} {remark}", node=node_id[:12], remark=remark)
+
+        return self._lines.setdefault(node_id, LineLimit(self._clock, report))
 
     def _row(self, node_id: str, device: PairedDevice | None, version: int) -> wire.Node:
         live = self._live.get(node_id)

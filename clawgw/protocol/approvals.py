@@ -276,6 +276,8 @@ class NodeApprovalRequestParams(Params, frozen=True):
     agent_id: Maybe[str | None] = UNSET
     resolved_path: Maybe[str | None] = UNSET
     session_key: Maybe[str | None] = UNSET
+    env_keys: Maybe[list[Name]] = UNSET
+    unavailable_decisions: Maybe[list[Literal["allow-always"]]] = UNSET
     timeout_ms: Maybe[Positive] = UNSET
 
     def __repr__(self) -> str:

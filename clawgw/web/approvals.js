@@ -16,6 +16,9 @@ const GRACE_MS = 10_000;
 
 const SECOND_MS = 1000;
 
+/** Letters that nobody sees, or that turn the order of others around. */
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
 /** As much of a node's id as tells nodes of one name apart. */
 const SHORT_ID = 12;
 
@@ -118,7 +121,7 @@ export class Approvals {
     const card = el("section",
       { class: "approval", attrs: { "aria-label": "Approval", "data-state": "open" } },
       el("p", { text: `${askerOf(request)} asks to run this` }),
-      el("pre", { text: commandOf(request) }),
+      el("pre", { text: shown(commandOf(request)) }),
       request.warningText && el("p", { class: "detail warning", text: request.warningText }),
       this.factsOf(request),
       el("p", { class: "detail" }, left),
@@ -136,11 +139,13 @@ export class Approvals {
       }, () => {}); // then it is known by its id
     }
     const facts = [
-      ["Directory", request.cwd], ["Program", request.resolvedPath], ["Agent", request.agentId],
+      ["Directory", request.cwd], ["Program", request.resolvedPath],
+      ["With variables", request.envKeys?.join(", ")], ["Agent", request.agentId],
       ["Session", request.sessionKey], ["Node", node],
     ];
     return el("dl", {}, ...facts.filter(([, value]) => value).flatMap(([name, value]) =>
-      [el("dt", { text: name }), value === node ? node : el("dd", { text: String(value) })]));
+      [el("dt", { text: name }),
+        value === node ? node : el("dd", { text: shown(String(value)) })]));
   }
 
   /**
@@ -172,6 +177,12 @@ function askerOf(request) {
 function commandOf(request) {
   if (request.command) return String(request.command);
   return Array.isArray(request.commandArgv) ? request.commandArgv.join(" ") : "";
+}
+
+/** A text with nothing hidden in it. @param {string} text @returns {string} */
+function shown(text) {
+  return text.replace(HIDDEN, (letter) => letter === "\n" || letter === "\t"
+    ? letter : `\\u{${letter.codePointAt(0)?.toString(16)}}`);
 }
 
 /** @param {Verdict} verdict @returns {string} */

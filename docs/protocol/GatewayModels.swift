@@ -3352,6 +3352,8 @@ public struct NodeApprovalRequestParams: Codable, Equatable, Sendable {
     public let agentId: String??
     public let resolvedPath: String??
     public let sessionKey: String??
+    public let envKeys: [String]?
+    public let unavailableDecisions: [String]?
     public let timeoutMs: Int?
 
     public init(
@@ -3363,6 +3365,8 @@ public struct NodeApprovalRequestParams: Codable, Equatable, Sendable {
         agentId: String?? = nil,
         resolvedPath: String?? = nil,
         sessionKey: String?? = nil,
+        envKeys: [String]? = nil,
+        unavailableDecisions: [String]? = nil,
         timeoutMs: Int? = nil
     ) {
         self.command = command
@@ -3373,6 +3377,8 @@ public struct NodeApprovalRequestParams: Codable, Equatable, Sendable {
         self.agentId = agentId
         self.resolvedPath = resolvedPath
         self.sessionKey = sessionKey
+        self.envKeys = envKeys
+        self.unavailableDecisions = unavailableDecisions
         self.timeoutMs = timeoutMs
     }
 }

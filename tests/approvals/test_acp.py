@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UNSET
 from twisted.internet.defer import Deferred
 
 from clawgw.approvals.acp import AcpApprovals, AskingRun, what_is_asked
@@ -49,6 +50,17 @@ class PermissionTests(DeskTestCase):
 
     def outcome(self, waiting: Deferred[Any]) -> Any:
         return self.successResultOf(waiting)["outcome"]
+
+    def test_variables_are_shown_by_name(self) -> None:
+        """As a mapping, or as the protocol's own list of them."""
+        pair = {"name": "GIT_DIR", "value": "secret"}
+        for env in ({"GIT_DIR": "secret"}, [pair, {"name": 1}, "x"]):
+            self.ask(*KINDS, kind="execute", rawInput={"command": "git log", "env": env})
+            *_, approval = self.book.pending()
+            self.assertEqual(approval.request.env_keys, ["GIT_DIR"])
+        self.run_command("git log")
+        *_, approval = self.book.pending()
+        self.assertIs(approval.request.env_keys, UNSET)
 
     def test_what_is_shown(self) -> None:
         self.run_command("make test")

@@ -16,7 +16,10 @@ from tests.support.fake_gateway import FakeConnection
 def question(name: str = "q-1", command: str = "rm -rf build") -> dict[str, Any]:
     """As the Gateway lists it."""
     now = int(time.time() * 1000)
-    request = {"command": command, "cwd": "/srv", "agentId": "main", "sessionKey": "agent:main:x"}
+    request = {
+        "command": command, "cwd": "/srv", "agentId": "main", "sessionKey": "agent:main:x",
+        "envKeys": ["GIT_DIR", "LANG"],
+    }  # fmt: skip
     return {"id": name, "request": request, "createdAtMs": now, "expiresAtMs": now + 90_000}
 
 
@@ -94,6 +97,7 @@ class WatchTests(CommandTestCase):
         out = await self.watched()
         self.assertIn("rm -rf build", out)
         self.assertIn("/srv", out)
+        self.assertIn("GIT_DIR, LANG", out)
         self.assertIn("Denied by Anna: make", out)
         self.assertIn("Denied, nobody decided in time: rm -rf build", out)
 

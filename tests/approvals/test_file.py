@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import stat
+from pathlib import Path
 
 import msgspec
 
+from clawgw.approvals import policy
 from clawgw.approvals.file import PolicyUnusable
 from clawgw.protocol.approvals import PolicyFile
 from tests.approvals.desk import DeskTestCase, request
@@ -87,6 +89,70 @@ class FileTests(DeskTestCase):
         new = policy_of(defaults={"security": "some"})
         self.assertIn("/defaults/security", self.refusal(self.store.replace(new, None)))
         self.assertFalse(self.path.exists())
+
+
+class ProgramTests(DeskTestCase):
+    """Where the programs of a command line are: the very files that would be run."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.root = Path(self.mktemp()).resolve()
+        self.listed = self.program("bin/git")
+        self.policy(
+            json.dumps(
+                {"version": 1, "agents": {"main": {"allowlist": [{"pattern": self.listed}]}}}
+            )
+        )
+
+    def program(self, place: str) -> str:
+        """An executable file."""
+        path = self.root / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o700)
+        return str(path)
+
+    def is_asked(self, command: str, cwd: str | None = "/", path: str = "/usr/bin") -> bool:
+        """Whether a person has to decide."""
+        asked = self.desk.submit(request(command, cwd=cwd), 1000, search_path=path)
+        return self.do(asked).decision is None
+
+    def test_every_way_to_write_it(self) -> None:
+        place = f"{self.root}/bin"
+        self.assertFalse(self.is_asked(self.listed))
+        self.assertFalse(self.is_asked("git pull", path=f"/nowhere:{place}"))
+        self.assertFalse(self.is_asked("./git pull", cwd=place))
+        self.assertFalse(self.is_asked(f"{place}/../bin/git"))
+
+    def test_another_file_behind_a_link_and_dots(self) -> None:
+        """To the system it is `far/bin/git`; only its letters lead to the one on the list."""
+        self.program("far/bin/git")
+        (self.root / "far/away").mkdir()
+        (self.root / "link").symlink_to(self.root / "far/away")
+        self.assertTrue(self.is_asked(f"{self.root}/link/../bin/git pull"))
+        self.assertTrue(self.is_asked("../bin/git pull", cwd=f"{self.root}/link"))
+
+    def test_a_path_with_a_relative_place_in_front(self) -> None:
+        """The agent's directory has a `git` too, or may have one by then."""
+        for path in (f".:{self.root}/bin", f":{self.root}/bin"):
+            self.assertTrue(self.is_asked("git pull", cwd=str(self.root), path=path), path)
+
+    def test_an_environment_of_its_own(self) -> None:
+        """A harmless program with one variable more may be another; so you are asked, each time."""
+        always = {"pattern": policy.exact_pattern("make x"), "commandText": "make x"}
+        entries = [{"pattern": self.listed}, {**always, "source": "allow-always"}]
+        self.policy(json.dumps({"version": 1, "agents": {"main": {"allowlist": entries}}}))
+        for command in (self.listed, "make x"):
+            for names, is_asked in ((["LANG"], False), (["LANG", "GIT_SSH_COMMAND"], True)):
+                asked = self.desk.submit(request(command, env_keys=names), 1000)
+                approval = self.do(asked)
+                self.assertEqual(approval.decision is None, is_asked, (command, names))
+                offered = "allow-always" in approval.request.allowed_decisions
+                self.assertNotEqual(offered, is_asked)
+
+    def test_what_is_nowhere(self) -> None:
+        self.assertTrue(self.is_asked("git pull", path="/nowhere"))
+        self.assertTrue(self.is_asked("bin/git pull", cwd=None))
+        self.assertTrue(self.is_asked(f"{self.root}/bin pull"))
 
 
 def _caller() -> object:

@@ -23,7 +23,7 @@ from tests.support.wire import Client, Refused, device
 
 YES, NO = '"optionId": "yes"', '"optionId": "no"'
 REQUESTED, RESOLVED = "exec.approval.requested", "exec.approval.resolved"
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class GatewayTestCase(unittest.SynchronousTestCase):

@@ -104,6 +104,12 @@ class RecordedTests(MethodsTestCase):
             ours = plain(self.do(self.call("exec.approvals.get")))
             self.assertSameShape(ours, recorded.response(version, "exec.approvals.get")["payload"])
 
+    def test_the_policy_before_there_is_a_file(self) -> None:
+        """Who edits it finds the places to write to."""
+        self.caller.scopes = frozenset({"operator.admin"})
+        file = plain(self.do(self.call("exec.approvals.get")))["file"]
+        self.assertEqual(file, {"version": 1, "defaults": {}, "agents": {}})
+
     def assertSameShape(self, ours: Any, theirs: Any) -> None:
         self.assertEqual(recorded.missing_fields(ours, theirs), [])
         self.assertEqual(recorded.missing_fields(theirs, ours), [])
@@ -254,6 +260,17 @@ class RightsTests(MethodsTestCase):
         self.assertEqual((request.command, request.command_argv), ("rm -rf build", ARGV))
         self.do(self.book.resolve(approval.id, "deny", Resolver("Ann")))
         self.assertEqual(plain(self.successResultOf(waiting))["decision"], "deny")
+
+    def test_what_a_node_says_of_the_run_reaches_who_decides(self) -> None:
+        self.caller.role, self.caller.scopes, self.caller.device_id = "node", frozenset(), "n-1"
+        more = {"envKeys": ["GIT_DIR", "A"], "unavailableDecisions": ["allow-always"]}
+        self.start(self.call("node.approval.request", **ASKED_BY_NODE, **more))
+        (event,) = self.events.named("exec.approval.requested")
+        told = plain(event)["request"]
+        self.assertEqual(told["envKeys"], ["A", "GIT_DIR"])
+        self.assertEqual(told["allowedDecisions"], ["allow-once", "deny"])
+        refusal = self.refusal(self.book.resolve(event.id, "allow-always", Resolver("Ann")))
+        self.assertIn("unavailable", refusal)
 
     def test_a_node_cannot_ask_about_another(self) -> None:
         self.caller.role, self.caller.scopes, self.caller.device_id = "node", frozenset(), "n-1"

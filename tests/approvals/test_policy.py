@@ -185,5 +185,7 @@ class ShellTests(SynchronousTestCase):
             "'rm' x", "r\\m x", "ls\nrm", "ls\rrm", "ls 'open", "eval ls", "exec rm", ". ./x",
             "sudo ls", "/usr/bin/sudo ls", "sh -c ls", "BASH -c ls", "env ls", "xargs rm", "! ls",
             "[ -f x ] && rm x", "ls # x", "ls {a,b}", "*/rm x", "ls\0rm",
+            # Builtins that work out what is quoted, or change what the next name means.
+            "printf -v PATH /x; ls", "test -v 'a[$(rm x)]'", "read 'a[$(rm x)]'", "cd /x && ./ls",
         ):  # fmt: skip
             self.assertIsNone(shell.programs(line), line)

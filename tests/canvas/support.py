@@ -19,8 +19,8 @@ from tests.support.gateway import GatewayProcess, free_port, scripted_agents
 from tests.support.wire import Client
 
 TOKEN = "test-token"
-TIMEOUT = 20
-NPM_SECONDS = 300
+TIMEOUT = 60
+NPM_SECONDS = 600
 TREE = Path(clawgw.__file__).parents[1]
 SOURCE = TREE / "clawgw" / "canvas" / "a2ui"
 

@@ -42,7 +42,7 @@ class CanvasCommandTests(TestCase):
         listed = await self.run_clawgw("canvas", "list")
         self.assertEqual(listed.out, "a/b.html\nindex.html\nsub/data.bin\n")
         url = (await self.run_clawgw("canvas", "url")).out.strip()
-        page = await deferToThread(lambda: urllib.request.urlopen(url, timeout=20).read())
+        page = await deferToThread(lambda: urllib.request.urlopen(url, timeout=60).read())
         self.assertIn(b"<h1>Pushed</h1>", page)
         reset = await self.run_clawgw("canvas", "reset", "--yes")
         self.assertEqual(reset.out, "Deleted 3 files.\n")

@@ -20,7 +20,7 @@ from clawgw.canvas.root import CanvasRoot
 from clawgw.canvas.site import SiteParts, make_site
 from clawgw.trust.peers import PeerPolicy
 
-TIMEOUT = 20
+TIMEOUT = 60
 CANVAS = "/__openclaw__/canvas/"
 
 

@@ -23,7 +23,7 @@ from clawgw.nodehost.host import NodeHost
 from clawgw.nodehost.settings import NodeSettings
 from tests.support.fake_gateway import FakeConnection, FakeGateway
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class NodeGateway(FakeGateway):
@@ -130,7 +130,7 @@ class HostTestCase(unittest.TestCase):
             options,
             self.directory,
             settings or NodeSettings(),
-            environ or dict(os.environ),
+            environ or {**os.environ, "HOME": str(self.directory)},
             machine=machine or Machine(platform="linux"),
         )
         host.startService()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from twisted.trial import unittest
 
-from clawgw.nodehost.allowlist import Program, find_program, match, programs, split_line
+from clawgw.nodehost.allowlist import Program, match, programs, split_line
+from clawgw.programs import find_program
 from tests.nodehost.support import script
 
 
@@ -53,6 +54,8 @@ class LineTests(unittest.SynchronousTestCase):
             ("a && b || c; d | e", [["a"], ["b"], ["c"], ["d"], ["e"]]),
             ("grep 'a|b;c&&d$(e)' file", [["grep", "a|b;c&&d$(e)", "file"]]),
             ("'l's", [["ls"]]),
+            ("~/bin/x '~/y'", [["~/bin/x", "~/y"]]),
+            ("/usr/bin/printf x", [["/usr/bin/printf", "x"]]),
         ):
             self.assertEqual(split_line(line), words, line)
 
@@ -63,6 +66,11 @@ class LineTests(unittest.SynchronousTestCase):
             "ls\nrm", "ls # x", "(ls)", "{ ls; }", "ls 'open", 'ls "open', "! ls", "if ls; then rm",
             "A=b ls", "eval ls", "exec ls", ". file", "source file", "command ls", "ls |& rm",
             "ls &&& rm", "for x in a; do rm; done", "time rm x",
+            # Builtins that work out what is quoted, or change what the next name means.
+            "printf -v PATH /x; ls", "test -v 'a[$(rm x)]'", "[ -v 'a[$(rm x)]' ]", "read x",
+            "unset 'a[$(rm x)]'", "wait -p 'a[$(rm x)]'", "cd /x && ./ls", "jobs -x rm",
+            # Tildes that are no home, or another one than it seems.
+            "'~/bin/x'", '"~/bin/x"', "~'/bin/x'", "~+/x", "~root/x",
         ):  # fmt: skip
             self.assertIsNone(split_line(line), line)
 
@@ -87,6 +95,15 @@ class ProgramTests(unittest.SynchronousTestCase):
 
     def test_relative_entries_of_path_are_passed_over(self) -> None:
         self.assertIsNone(find_program("tool", "one:.", str(self.root)))
+
+    def test_behind_a_relative_entry_of_path_nobody_can_say(self) -> None:
+        self.assertIsNone(find_program("tool", f":{self.path}", "/"))
+        self.assertEqual(find_program("tool", f"{self.path}:", "/"), self.tool)
+
+    def test_where_it_is_not_known_where_a_name_begins(self) -> None:
+        self.assertIsNone(find_program("one/tool", self.path, None))
+        self.assertIsNone(find_program("one/tool", self.path, "."))
+        self.assertEqual(find_program(self.tool, "", None), self.tool)
 
     def test_what_is_no_program(self) -> None:
         (self.root / "one/text").write_text("")

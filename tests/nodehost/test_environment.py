@@ -5,7 +5,8 @@ from __future__ import annotations
 from twisted.trial import unittest
 
 from clawgw.nodehost.calls import CommandError
-from clawgw.nodehost.environment import are_harmless, base_environment, with_overrides
+from clawgw.nodehost.environment import base_environment, with_overrides
+from clawgw.programs import are_harmless
 
 BASE = {"PATH": "/usr/bin:/bin", "HOME": "/home/u"}
 
@@ -59,3 +60,4 @@ class EnvironmentTests(unittest.SynchronousTestCase):
         self.assertTrue(are_harmless({}))
         self.assertTrue(are_harmless({"LANG": "C", "LC_ALL": "C", "NO_COLOR": "1", "TERM": "x"}))
         self.assertFalse(are_harmless({"LANG": "C", "GIT_SSH_COMMAND": "x"}))
+        self.assertFalse(are_harmless({"PATH": "/x:/usr/bin"}), "programs start others by name")

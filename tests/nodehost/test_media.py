@@ -108,7 +108,7 @@ class CameraTests(MediaTestCase):
     async def test_a_camera_that_does_not_answer(self) -> None:
         pid = self.directory / "pid"
         await self.start(f"echo $$ > {pid}; exec sleep 300")
-        error = await self.error("camera.snap", timeoutMs=1500)
+        error = await self.error("camera.snap", timeoutMs=5000)
         self.assertEqual(error["code"], "TIMEOUT")
         await self.eventually(lambda: not is_alive(int(pid.read_text())))
 

@@ -9,13 +9,22 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.trial import unittest
 
-from clawgw.nodehost.processes import CannotStart, Finished, Processes
+from clawgw.nodehost.processes import TERM_SECONDS, CannotStart, Finished, Processes
 from tests.nodehost.support import PATIENCE, is_alive
 
 SH = "/bin/sh"
+
+
+class TimedReactor:
+    """Starts real processes, but its time is a clock's: a slow machine is not late."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.callLater = self.clock.callLater
+        self.spawnProcess = reactor.spawnProcess  # type: ignore[attr-defined]
 
 
 class ProcessTests(unittest.TestCase):
@@ -27,6 +36,13 @@ class ProcessTests(unittest.TestCase):
         self.processes = Processes(reactor)
         self.addCleanup(self.processes.stop)
         self.file = Path(self.mktemp()).resolve()
+
+    def clock(self) -> Clock:
+        """From now on time passes for the limits when a test says so."""
+        timed = TimedReactor()
+        self.processes = Processes(timed)
+        self.addCleanup(self.processes.stop)
+        return timed.clock
 
     def run_it(self, *argv: str, seconds: float = 60, limit: int = 100_000) -> Deferred[Finished]:
         env = {"PATH": os.environ["PATH"], "FILE": str(self.file)}
@@ -77,20 +93,33 @@ class ProcessTests(unittest.TestCase):
         self.assertEqual((len(done.stdout), done.truncated, done.exit_code), (1000, True, 7))
 
     async def test_a_flood_without_end_runs_into_the_time_limit(self) -> None:
-        done = await self.run_it("/usr/bin/yes", seconds=0.5, limit=1000)
+        clock = self.clock()
+        running = self.run_it(
+            SH, "-c", "head -c 2000 /dev/zero; echo $$ > $FILE; exec yes", seconds=9, limit=1000
+        )
+        await self.pids(1)
+        clock.advance(9)
+        done = await running
         self.assertEqual((len(done.stdout), done.truncated, done.timed_out), (1000, True, True))
 
     async def test_the_time_limit_ends_all_that_was_started(self) -> None:
-        line = "sleep 300 & echo $$ $! > $FILE; wait"
-        done = await self.run_it(SH, "-c", line, seconds=1.5)
-        self.assertTrue(done.timed_out)
-        await self.gone(await self.pids(2))
+        clock = self.clock()
+        running = self.run_it(SH, "-c", "sleep 300 & echo $$ $! > $FILE; wait", seconds=9)
+        pids = await self.pids(2)
+        clock.advance(9)
+        self.assertTrue((await running).timed_out)
+        await self.gone(pids)
 
     async def test_who_ignores_the_polite_signal_is_killed(self) -> None:
+        clock = self.clock()
         line = "trap '' TERM; sh -c 'echo $$ > $FILE; while :; do sleep 1; done' & wait; wait"
-        done = await self.run_it(SH, "-c", line, seconds=1.5)
-        self.assertTrue(done.timed_out)
-        await self.gone(await self.pids(1))
+        running = self.run_it(SH, "-c", line, seconds=9)
+        (pid,) = await self.pids(1)
+        clock.advance(9)
+        self.assertTrue(is_alive(pid))
+        clock.advance(TERM_SECONDS)
+        self.assertTrue((await running).timed_out)
+        await self.gone([pid])
 
     async def test_cancelling_ends_all_that_was_started(self) -> None:
         running = self.run_it(SH, "-c", "sleep 300 & echo $$ $! > $FILE; wait")

@@ -85,6 +85,16 @@ class RunTests(HostTestCase):
         self.assertIn(f"PWD={here}", lines)
         self.assertNotIn("secret", " ".join(lines))
 
+    async def test_without_a_directory_it_runs_at_home_or_at_the_root(self) -> None:
+        self.allow_all()
+        here = os.path.realpath(self.directory)
+        for home, expected in ((here, here), (f"{here}/nowhere", "/")):
+            host = await self.start_host(environ={**os.environ, "HOME": home})
+            result = await self.payload(RUN, {"command": ["pwd"]})
+            self.assertEqual(result["stdout"], f"{expected}\n")
+            await host.stop()
+            await self.eventually(lambda: not self.gateway.connections)
+
     async def test_what_cannot_be_run(self) -> None:
         self.allow_all()
         await self.start_host()
@@ -120,7 +130,7 @@ class RunTests(HostTestCase):
         await self.start_host()
         pid_file = self.directory / "pid"
         line = f"sleep 300 & echo $! > {pid_file}; echo begun; wait"
-        result = await self.payload(RUN, {"command": ["sh", "-c", line], "timeoutMs": 1500})
+        result = await self.payload(RUN, {"command": ["sh", "-c", line], "timeoutMs": 4000})
         self.assertEqual((result["timedOut"], result["success"]), (True, False))
         self.assertEqual(result["stdout"], "begun\n")
         await self.eventually(lambda: not is_alive(int(pid_file.read_text())))
@@ -225,6 +235,17 @@ class PermissionTests(HostTestCase):
         result = await self.payload(RUN, {"command": ["echo", "ok"], "env": {"LANG": "C"}})
         self.assertEqual(result["stdout"], "ok\n")
 
+    async def test_a_listed_program_has_its_usual_path(self) -> None:
+        """It may start others by name, such as git does with ssh."""
+        self.policy(agents={"main": {"allowlist": [{"pattern": ECHO}]}})
+        await self.start_host()
+        usual = os.environ["PATH"]
+        path = f"{self.directory}:{usual}"
+        await self.denied(
+            {"command": [ECHO], "env": {"PATH": path}}, "SYSTEM_RUN_DENIED: approval required"
+        )
+        await self.payload(RUN, {"command": [ECHO], "env": {"PATH": usual}})
+
     async def test_a_shell_line_needs_all_its_programs(self) -> None:
         self.policy(agents={"main": {"allowlist": [{"pattern": ECHO}]}})
         await self.start_host()
@@ -277,6 +298,35 @@ class PermissionTests(HostTestCase):
         await self.payload(RUN, {"command": ["ls", "/"]})
         await self.denied({"command": ["/bin/sh"]}, "SYSTEM_RUN_DENIED: user denied")
         self.assertEqual(len(self.gateway.requests("node.approval.request")), 2)
+
+    async def test_who_decides_is_told_of_the_environment(self) -> None:
+        """By name: with one variable more, a harmless command may be another."""
+        self.gateway.decision = "allow-once"
+        await self.start_host()
+        await self.payload(RUN, {"command": ["echo"], "env": {"GIT_DIR": "secret", "A": "1"}})
+        (asked,) = self.gateway.requests("node.approval.request")
+        self.assertEqual(asked["envKeys"], ["A", "GIT_DIR"])
+        self.assertNotIn("secret", json.dumps(asked))
+
+    async def test_always_is_offered_only_where_it_can_be_kept(self) -> None:
+        """And what is always allowed is never a program that runs whatever it is told."""
+        self.gateway.decision = "allow-always"
+        await self.start_host()
+        runs: tuple[dict[str, Any], ...] = (
+            {"command": ["env", "echo", "a"]},
+            {"command": ["sh", "-ec", "echo a"]},
+            {"command": ["sh", "-c", "echo $HOME"]},
+            {"command": ["echo"], "env": {"GIT_DIR": "x"}},
+        )
+        for run in runs:
+            await self.payload(RUN, run)
+            asked = self.gateway.requests("node.approval.request")[-1]
+            self.assertEqual(asked.get("unavailableDecisions"), ["allow-always"], run)
+        self.assertEqual((await self.payload("system.execApprovals.get"))["file"]["agents"], {})
+        await self.payload(RUN, {"command": ["echo"]})
+        asked = self.gateway.requests("node.approval.request")
+        self.assertEqual(len(asked), len(runs) + 1)
+        self.assertNotIn("unavailableDecisions", asked[-1])
 
     async def test_always_asks_for_what_is_listed_too(self) -> None:
         self.policy(defaults={"ask": "always"}, agents={"main": {"allowlist": [{"pattern": ECHO}]}})

@@ -88,7 +88,7 @@ class World:
         self.book = NodeBook(self.database, now_ms)
         self.pairing = NodePairing(self.book, self.events, now_ms)
         self.registry = NodeRegistry(
-            self.book, self.pairing, self, policy or CommandPolicy(), now_ms
+            self.book, self.pairing, self, policy or CommandPolicy(), now_ms, self.clock
         )
         self.invocations = Invocations(self.clock, self.database, self.registry, self.send, now_ms)
         self.methods = NodeMethods(

@@ -266,6 +266,14 @@ class IdempotencyTests(InvokeTestCase):
         self.assertIn("already used", self.error(self.invoke(command="system.run")).message)
         self.assertEqual(len(self.asked()), 1)
 
+    def test_a_mistaken_key_is_one_each_time_also_while_the_node_is_away(self) -> None:
+        self.invoke()
+        self.tells(told(self.asked()[0]))
+        world = World(self.world.database)  # restarted, and the node has not come back
+        for _ in range(2):
+            problem = self.error(self.invoke(world=world, params={"x": 1}))
+            self.assertIn("already used", problem.message)
+
     def test_nothing_is_asked_if_the_key_cannot_be_kept(self) -> None:
         self.world.database.fail_next = ValueError("the disk is full")
         self.assertEqual(self.error(self.invoke()).code, "UNAVAILABLE")

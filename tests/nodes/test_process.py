@@ -33,7 +33,7 @@ def key() -> str:
 class ProcessTestCase(TestCase):
     """A Gateway, operators and nodes on demand."""
 
-    timeout = 120
+    timeout = 240
     config: dict[str, Any] = {}  # noqa: RUF012 - replaced, not changed
 
     def setUp(self) -> None:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from clawgw import loglimit
 from clawgw.nodes.policy import CommandPolicy
 from clawgw.protocol.base import given
 from clawgw.protocol.errors import RequestError
-from clawgw.protocol.nodes import NodePairRequestParams
+from clawgw.protocol.nodes import (
+    NodeEventParams,
+    NodeInvokeResultParams,
+    NodePairRequestParams,
+)
 from tests.nodes.memory import SYSTEM, World
 from tests.support.memory import client_info, scopes
 
@@ -135,6 +141,26 @@ class ReplacedTests(NodeTestCase):
         assert live is not None
         self.assertIs(live.connection, new)
         self.assertRaises(RequestError, self.world.registry.live_of, old.conn_id, "node-a")
+
+
+class LogTests(NodeTestCase):
+    """A node that says too much does not fill the disk, also when it connects anew for it."""
+
+    def test_what_nobody_asked_for_is_noted_a_few_times(self) -> None:
+        self.patch(loglimit, "MOST_LINES", 6)
+        late = NodeInvokeResultParams(id="x", node_id="node-a", ok=True)
+        foreign = NodeInvokeResultParams(id="x", node_id="node-b", ok=True)
+        with capturedLogs() as events:
+            for _ in range(4):
+                caller = self.world.connect().caller()
+                told = self.world.methods.event(caller, NodeEventParams(event="odd"))
+                self.assertTrue(self.successResultOf(Deferred.fromCoroutine(told)).ok)
+                self.assertTrue(self.world.methods.result(caller, late).ignored)
+                self.assertRaises(RequestError, self.world.methods.result, caller, foreign)
+        lines = [formatEvent(event) for event in events]
+        said = ("told 'odd'", "nobody waits", "in another's name")
+        self.assertEqual([sum(part in line for line in lines) for part in said], [2, 2, 2])
+        self.assertEqual(sum("says too much" in line for line in lines), 1)
 
 
 class ApprovalTests(NodeTestCase):

@@ -68,6 +68,23 @@ class ApprovalCardTests(BrowserTestCase):
         self.browser.wait_text(".approval", "Denied by")
         self.chat.wait_answer('"optionId": "no"')
 
+    def test_many_at_once(self) -> None:
+        """They can all be reached, and the composer stays on the screen."""
+        other = Client(self.gateway.port, token=TOKEN, protocol=4, identity=device(self.state))
+        self.addCleanup(other.cut)
+        for number in range(6):
+            other.post("exec.approval.request", {"command": f"make {number}", "cwd": "/srv"})
+        eventually(lambda: len(self.browser.all(".approval")) == 6, "six cards")
+        bottom, height = self.browser.driver.execute_script(
+            "const place = document.getElementById('composer').getBoundingClientRect();"
+            "return [place.bottom, innerHeight];"
+        )
+        self.assertLessEqual(bottom, height)
+        *_, last = self.browser.all(".approval")
+        self.browser.driver.execute_script("arguments[0].scrollIntoView()", last)
+        self.browser.press(".approval:last-child button", "Deny")
+        self.browser.wait_text(".approval:last-child", "Denied by")
+
     def test_decided_by_somebody_else(self) -> None:
         """The page says who it was, and its own buttons are gone."""
         self.asked()

@@ -480,6 +480,34 @@ class ModuleTests(BrowserTestCase):
         self.assertEqual(result["decided"], [["a", "deny"], ["a", "allow-once"]])
         self.assertEqual(result["markup"], 0)
 
+    def test_an_approval_hides_nothing(self) -> None:
+        """Letters nobody sees are written out, and variables that are set are named."""
+        result = self.browser.module(
+            "/approvals.js",
+            """
+            const node = document.createElement('div');
+            const cards = new m.Approvals(node, async () => {});
+            const command = 'ls\\n\\u202etxt.\\u2066; rm\\u200b x\\u0000';
+            const request = {command, cwd: '/a\\u202eb',
+                envKeys: ['GIT_DIR', 'LANG'], agentId: 'main'};
+            cards.ask({id: 'a', request, expiresAtMs: Date.now() + 60000});
+            const facts = [...node.querySelectorAll('dt')].map(
+                (term) => [term.textContent, term.nextSibling.textContent]);
+            const text = node.querySelector('pre').textContent;
+            cards.clear();
+            return {text, facts};
+            """,
+        )
+        self.assertEqual(result["text"], "ls\n\\u{202e}txt.\\u{2066}; rm\\u{200b} x\\u{0}")
+        self.assertEqual(
+            result["facts"],
+            [
+                ["Directory", "/a\\u{202e}b"],
+                ["With variables", "GIT_DIR, LANG"],
+                ["Agent", "main"],
+            ],
+        )
+
     def test_device_key(self) -> None:
         """The key is made once, stays in the browser, and signs what the Gateway verifies."""
         script = """
