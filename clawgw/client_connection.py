@@ -1,4 +1,4 @@
-"""One conversation with a Gateway, from dialling to the last frame.
+"""One conversation with a Gateway, from the first byte to the last frame.
 
 How it comes about:
 
@@ -19,66 +19,37 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.error import (
-    ConnectError,
-    ConnectionRefusedError,
-    DNSLookupError,
-    TimeoutError,
-)
+from autobahn.twisted.websocket import WebSocketClientProtocol
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IHandshakeListener
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from clawgw import __version__
-from clawgw.client_connect import ClientOptions, Credentials, connect_params
+from clawgw.client_connect import connect_params
 from clawgw.client_errors import (
     CannotConnect,
     ClientError,
     ConnectionLost,
     ConnectRefused,
     GatewayError,
-    OptionsError,
     RequestTimeout,
 )
-from clawgw.client_tls import GatewayAddress, client_tls, explain_tls_failure, parse_gateway_url
-from clawgw.fingerprint import parse_fingerprint
+from clawgw.client_hello import Hello, read_hello
+from clawgw.client_tls import explain_tls_failure
 from clawgw.protocol.base import Open
 
-__all__ = ["Connection", "Dialer", "EventCallback", "GapCallback", "Hello", "Subscribers", "ignore"]
+if TYPE_CHECKING:
+    from clawgw.client_dialer import Dialer
 
-_MAX_FRAME = 26 * 1024 * 1024
-"""Bytes; what the Gateway announces as ``policy.maxPayload`` (25 MiB), and the frame around it."""
+__all__ = ["Connection"]
 
 _CLOSE_GRACE = 2.0
 """Seconds a Gateway has to answer our close before we cut the connection."""
-
-EventCallback = Callable[[str, Any, int | None], object]
-"""Called with the event's name, its payload and its ``seq`` (None where it has none)."""
-
-GapCallback = Callable[[int, int], object]
-"""Called with the ``seq`` that was due and the one that came."""
-
-
-@dataclass(frozen=True)
-class Hello:
-    """What the Gateway said when it let us in; ``payload`` is all of it."""
-
-    protocol: int
-    server_version: str
-    conn_id: str
-    role: str
-    scopes: tuple[str, ...]
-    methods: frozenset[str]
-    tick_interval: float
-    payload: dict[str, Any] = field(repr=False)
 
 
 class _Response(Open, frozen=True, tag_field="type", tag="res"):
@@ -105,47 +76,6 @@ class _Pending:
     timer: IDelayedCall | None = None
     on_accepted: Callable[[Any], object] | None = None
     final_timeout: float | None = None
-
-
-class Subscribers:
-    """Who hears the events. Outlives connections; a subscriber's fault stays its own."""
-
-    _log = Logger()
-
-    def __init__(self) -> None:
-        self._events: list[EventCallback] = []
-        self._gaps: list[GapCallback] = []
-
-    def add(self, callback: EventCallback) -> Callable[[], None]:
-        return self._add(self._events, callback)
-
-    def add_gap(self, callback: GapCallback) -> Callable[[], None]:
-        return self._add(self._gaps, callback)
-
-    def event(self, name: str, payload: Any, seq: int | None) -> None:
-        for callback in tuple(self._events):
-            self.call(callback, name, payload, seq)
-
-    def gap(self, expected: int, received: int) -> None:
-        for callback in tuple(self._gaps):
-            self.call(callback, expected, received)
-
-    def call(self, callback: Callable[..., object], *args: Any) -> None:
-        """Call a callback of the user's and log what it raises."""
-        try:
-            callback(*args)
-        except Exception:  # noqa: BLE001 - it is not ours, and it must not end the connection
-            self._log.failure("A callback of the Gateway client failed")
-
-    @staticmethod
-    def _add(callbacks: list[Any], callback: Any) -> Callable[[], None]:
-        callbacks.append(callback)
-
-        def remove() -> None:
-            if callback in callbacks:
-                callbacks.remove(callback)
-
-        return remove
 
 
 @implementer(IHandshakeListener)
@@ -339,9 +269,10 @@ class Connection(WebSocketClientProtocol):
                 else "If it is a Gateway with TLS, use wss:// instead of ws://."
             )
             return CannotConnect(f"{address} ended the connection without an answer. {hint}")
+        # Autobahn says "None" for an HTTP error without a text of its own.
+        why = (self.wasNotCleanReason or "").removesuffix(": None")
         return CannotConnect(
-            f"{address} answered, but not as a Gateway does"
-            + (f": {self.wasNotCleanReason}." if self.wasNotCleanReason else ".")
+            f"{address} answered, but not as a Gateway does{f': {why}' if why else ''}."
         )
 
     # The handshake.
@@ -363,7 +294,7 @@ class Connection(WebSocketClientProtocol):
         if not frame.ok:
             self._give_up(ConnectRefused.from_wire(frame.error))
             return
-        hello = _read_hello(frame.payload, self._dialer.options)
+        hello = read_hello(frame.payload, self._dialer.options)
         if hello is None:
             self._give_up(
                 CannotConnect(
@@ -374,7 +305,7 @@ class Connection(WebSocketClientProtocol):
         self._hello = hello
         _stop(self._deadline)
         self._watch_silence()
-        self._dialer.credentials.accepted(_part(hello.payload, "auth").get("deviceToken"))
+        self._dialer.credentials.accepted(hello.device_token)
         greeting, self._greeting = self._greeting, None
         if greeting is not None:
             greeting.callback(hello)
@@ -481,10 +412,6 @@ class Connection(WebSocketClientProtocol):
 _SPEAKS_TLS = "{} speaks TLS; use wss:// instead of ws://."
 
 
-def ignore(_: Any) -> None:
-    """A callback for those who want none."""
-
-
 def _is_accepted(payload: Any) -> bool:
     return isinstance(payload, dict) and payload.get("status") == "accepted"
 
@@ -492,117 +419,3 @@ def _is_accepted(payload: Any) -> bool:
 def _stop(timer: IDelayedCall | None) -> None:
     if timer is not None and timer.active():
         timer.cancel()
-
-
-def _part(payload: dict[str, Any], name: str) -> dict[str, Any]:
-    part = payload.get(name)
-    return part if isinstance(part, dict) else {}
-
-
-def _read_hello(payload: Any, options: ClientOptions) -> Hello | None:
-    """The hello in an answer to ``connect``; None when it is none of those we asked for."""
-    if not isinstance(payload, dict) or payload.get("type") != "hello-ok":
-        return None
-    version = payload.get("protocol")
-    if not isinstance(version, int) or not options.min_protocol <= version <= options.max_protocol:
-        return None
-    server, auth = _part(payload, "server"), _part(payload, "auth")
-    methods = _part(payload, "features").get("methods")
-    scopes = auth.get("scopes")
-    tick = _part(payload, "policy").get("tickIntervalMs")
-    return Hello(
-        protocol=version,
-        server_version=str(server.get("version", "")),
-        conn_id=str(server.get("connId", "")),
-        role=str(auth.get("role", options.role)),
-        scopes=tuple(map(str, scopes)) if isinstance(scopes, list) else tuple(options.scopes),
-        methods=frozenset(map(str, methods)) if isinstance(methods, list) else frozenset(),
-        # A Gateway that announces nonsense is held to something that can be lived with.
-        tick_interval=min(max(tick / 1000, 1.0), 600.0) if isinstance(tick, (int, float)) else 30.0,
-        payload=payload,
-    )
-
-
-class _ConnectionFactory(WebSocketClientFactory):
-    """Builds the protocol with our limits; Autobahn's own timers are off, the protocol has its."""
-
-    def __init__(self, dialer: Dialer) -> None:
-        super().__init__(  # type: ignore[no-untyped-call]
-            url=dialer.address.url, useragent=f"clawgw/{__version__}", reactor=dialer.reactor
-        )
-        self.setProtocolOptions(  # type: ignore[no-untyped-call]
-            maxFramePayloadSize=_MAX_FRAME,
-            maxMessagePayloadSize=_MAX_FRAME,
-            openHandshakeTimeout=0,
-            closeHandshakeTimeout=0,
-            serverConnectionDropTimeout=0,
-            tcpNoDelay=True,
-        )
-        self._dialer = dialer
-
-    def buildProtocol(self, addr: object) -> Connection:
-        connection = Connection(self._dialer)
-        connection.factory = self
-        return connection
-
-
-class Dialer:
-    """All that the connections of one client have in common, and the way to make one.
-
-    :raises OptionsError: when the options cannot be used; files are read here.
-    """
-
-    def __init__(self, reactor: Any, options: ClientOptions) -> None:
-        self.reactor = reactor
-        self.options = options
-        self.address: GatewayAddress = parse_gateway_url(options.url)
-        tls = client_tls(
-            self.address,
-            fingerprint=options.tls_fingerprint,
-            client_cert=options.client_cert,
-            client_key=options.client_key,
-            ca_file=options.ca_file,
-            allow_insecure=options.allow_insecure,
-        )
-        plain = HostnameEndpoint(
-            reactor, self.address.host, self.address.port, timeout=options.open_timeout
-        )
-        self.subscribers = Subscribers()
-        self.credentials = Credentials(options, self._gateway_name())
-        self._endpoint = plain if tls is None else wrapClientTLS(tls, plain)
-        try:
-            self._factory = _ConnectionFactory(self)
-        except ValueError as error:
-            raise OptionsError(f"The Gateway URL cannot be used: {error}.") from None
-
-    def connect(self) -> Deferred[Connection]:
-        """Open a connection; a failure is one of ours, in words."""
-        opened: Deferred[Any] = self._endpoint.connect(self._factory)
-        return opened.addErrback(self._explain)
-
-    def _gateway_name(self) -> str:
-        """Whom a saved device token belongs to; a pinned certificate names it best."""
-        pin = self.options.tls_fingerprint
-        return str(self.address) if pin is None else parse_fingerprint(pin)
-
-    def _explain(self, failure: Failure) -> Failure:
-        error = failure.value
-        if isinstance(error, (ClientError, CancelledError)):
-            return failure
-        if isinstance(error, ConnectionRefusedError):
-            text = (
-                f"Nothing answers at {self.address}; start the Gateway (twistd clawgw) or check "
-                "the address."
-            )
-        elif isinstance(error, DNSLookupError):
-            text = f"There is no host named {self.address.host}."
-        elif isinstance(error, TimeoutError):
-            text = (
-                f"{self.address} did not answer within {self.options.open_timeout:g} s; check the "
-                "address and whether a firewall is in between."
-            )
-        elif isinstance(error, ConnectError):
-            text = f"{self.address} cannot be reached: {error}"
-        else:
-            return failure
-        return Failure(CannotConnect(text))

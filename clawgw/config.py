@@ -8,6 +8,7 @@ given in any of these ways is never shown.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import stat
@@ -304,6 +305,7 @@ class Config(Section, frozen=True):
     bindings: tuple[Binding, ...] = ()
 
 
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#@\s*]+/?", re.IGNORECASE)
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _COMMENTS_AND_STRINGS = re.compile(
@@ -330,21 +332,44 @@ def strip_comments(text: str) -> str:
     return _COMMENTS_AND_STRINGS.sub(replacement, text)
 
 
+def decode(text: str, where: str) -> Any:
+    """What a configuration file says, unchecked; `{}` for an empty one.
+
+    Raises:
+        ConfigError: it is no JSON; the message names the line.
+    """
+    plain = strip_comments(text)
+    try:
+        return msgspec.json.decode(plain.strip().encode() or b"{}")
+    except (msgspec.DecodeError, RecursionError) as problem:
+        raise ConfigError(f"{where} is not JSON: {_place_of(plain) or problem}") from None
+
+
+def _place_of(plain: str) -> str:
+    """Where a text stops being JSON, and why; empty if that cannot be told."""
+    import json  # needed for this alone
+
+    try:
+        json.loads(plain)
+    except json.JSONDecodeError as problem:
+        return f"line {problem.lineno}: {problem.msg}"
+    except (ValueError, RecursionError):
+        pass
+    return ""
+
+
 def parse_config(text: str, where: str = CONFIG_NAME) -> Config:
     """The configuration in `text`.
 
     Raises:
         ConfigError: naming the file and every path that is wrong.
     """
-    try:
-        value = msgspec.json.decode(strip_comments(text).strip().encode() or b"{}")
-    except (msgspec.DecodeError, RecursionError) as problem:
-        raise ConfigError(f"{where} is not JSON: {problem}") from None
-    value = _with_accounts(value)
+    value = _with_accounts(decode(text, where))
     try:
         config = msgspec.convert(value, Config)
     except msgspec.ValidationError:
         raise ConfigError(f"{where}: {'; '.join(config_problems(value))}") from None
+    _check_gateway(config.gateway, where)
     _check_agents(config.agents, where)
     _check_tools(config, where)
     _check_accounts(value, where)
@@ -363,6 +388,24 @@ def config_problems(value: Any) -> Sequence[str]:
 def config_schema() -> dict[str, Any]:
     """The JSON Schema of the configuration file."""
     return msgspec.json.schema(Config)
+
+
+def _check_gateway(gateway: Gateway, where: str) -> None:
+    """Refuse proxies and pages that no connection could come from: they would be let down later."""
+    for number, text in enumerate(gateway.trusted_proxies):
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ConfigError(
+                f"{where}: gateway.trustedProxies[{number}]: expected an IP address or a network, "
+                "such as 10.0.0.0/8"
+            ) from None
+    for number, origin in enumerate(gateway.control_ui.allowed_origins):
+        if _ORIGIN.fullmatch(origin) is None:
+            raise ConfigError(
+                f"{where}: gateway.controlUi.allowedOrigins[{number}]: expected a page's scheme, "
+                "host and port, such as https://chat.example.net, and no more"
+            )
 
 
 def _check_agents(agents: Agents, where: str) -> None:
@@ -459,15 +502,23 @@ def load_config(path: Path | None) -> Config:
     Raises:
         ConfigError: the file cannot be read or used.
     """
-    if path is None:
-        return Config()
+    return Config() if path is None else parse_config(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """A configuration file with its line ends; empty where there is none.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()
     except FileNotFoundError:
-        return Config()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"cannot read {path}: {problem}") from None
-    return parse_config(text, str(path))
+        return ""
+    except OSError as problem:
+        raise ConfigError(f"cannot read {path}: {problem.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"cannot read {path}: it is not UTF-8 text") from None
 
 
 def default_state_dir(environ: Mapping[str, str]) -> Path:
@@ -487,7 +538,7 @@ def ensure_state_dir(path: Path) -> None:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             path.chmod(0o700)
     except OSError as problem:
-        raise ConfigError(f"cannot use the state directory {path}: {problem}") from None
+        raise ConfigError(f"cannot use the state directory {path}: {problem.strerror}") from None
     if not os.access(path, os.W_OK | os.X_OK):
         raise ConfigError(f"the state directory {path} is not writable for this user")
 

@@ -21,9 +21,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
-from clawgw.config import strip_comments
+from clawgw.config import decode, read_text
 from clawgw.section import ConfigError
 
 Path_ = Sequence[str]
@@ -79,10 +77,7 @@ def document(text: str) -> dict[str, Any]:
     Raises:
         ConfigError: it is no JSON object.
     """
-    try:
-        value = msgspec.json.decode(strip_comments(text).strip().encode() or b"{}")
-    except (msgspec.DecodeError, RecursionError) as problem:
-        raise ConfigError(f"it is not JSON: {problem}") from None
+    value = decode(text, "it")
     if not isinstance(value, dict):
         raise ConfigError("an object is expected: { … }")
     return value
@@ -116,20 +111,6 @@ def remove(text: str, path: Path_) -> str:
     while (changed := _remove(text, path)) != text:  # a key may be there twice
         text = changed
     return _checked(text, wanted)
-
-
-def read_text(path: Path) -> str:
-    """A configuration file with its line ends; empty where there is none.
-
-    Raises:
-        ConfigError: it cannot be read.
-    """
-    try:
-        return path.read_bytes().decode()
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"cannot read {path}: {problem}") from None
 
 
 def write_text(path: Path, text: str, before: str) -> None:

@@ -80,7 +80,7 @@ def make_plan(options: Mapping[str, Any], environ: Mapping[str, str]) -> Plan:
         state_dir=directory,
         config_path=config_path,
         port=_port(options.get("port"), config.gateway.port),
-        addresses=_addresses(options.get("bind") or config.gateway.bind),
+        addresses=_addresses(options.get("bind"), config.gateway.bind),
         secrets=secrets,
         secret_source=source,
         environ=environ,
@@ -97,7 +97,8 @@ def _port(option: str | None, configured: int) -> int:
     return int(option)
 
 
-def _addresses(bind: str) -> tuple[str, ...]:
+def _addresses(option: str | None, configured: str) -> tuple[str, ...]:
+    bind = option or configured
     if bind == "loopback":
         return ("127.0.0.1", "::1")
     if bind == "lan":
@@ -108,7 +109,8 @@ def _addresses(bind: str) -> tuple[str, ...]:
         except OSError:
             continue
         return (bind,)
-    raise configuration.ConfigError("bind: expected loopback, lan, or an IP address")
+    where = "--bind" if option else "gateway.bind"
+    raise configuration.ConfigError(f"{where}: expected loopback, lan, or an IP address")
 
 
 def _secrets(

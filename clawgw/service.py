@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import ReactorNotRunning
@@ -34,6 +34,7 @@ from clawgw.agents.methods import AgentMethods
 from clawgw.agents.prompts import Prompt
 from clawgw.agents.roster import Roster
 from clawgw.agents.runs import RunManager
+from clawgw.announcements import Announcements
 from clawgw.approvals.acp import AcpApprovals, AskingRun
 from clawgw.approvals.book import ApprovalBook
 from clawgw.approvals.desk import ApprovalDesk
@@ -60,6 +61,7 @@ from clawgw.health import HealthService
 from clawgw.lock import AlreadyRunning, StateLock
 from clawgw.mcp.servers import ToolServers
 from clawgw.methods import MethodTable
+from clawgw.names import NameThreads
 from clawgw.nodes.book import NodeBook
 from clawgw.nodes.events import NodeEvents, Speech
 from clawgw.nodes.invoke import Invocations
@@ -71,8 +73,6 @@ from clawgw.nodes.registry import NodeRegistry
 from clawgw.plan import Plan, check_ports, make_plan
 from clawgw.presence import Presence
 from clawgw.protocol.connect import SessionDefaults
-from clawgw.protocol.frames import StateVersion
-from clawgw.protocol.system import PresenceEvent, ShutdownEvent, TickEvent
 from clawgw.sessions.book import SessionBook
 from clawgw.sessions.keys import SessionKeys, SessionName
 from clawgw.sessions.methods import ChatMethods, SessionMethods
@@ -95,8 +95,6 @@ TOKEN_KEY_NAME = "device-token.key"  # noqa: S105 - a file name
 CANVAS_KEY_NAME = "canvas.key"
 SHUTDOWN_SECONDS = 5.0
 FAREWELL_SECONDS = 1.0
-PRESENCE_GATHER_SECONDS = 0.05
-HEALTH_GATHER_SECONDS = 1.0
 HEALTH_SECONDS = 60.0
 PRUNE_SECONDS = 3600.0
 GOING_AWAY = 1012
@@ -182,8 +180,6 @@ class GatewayService(Service):
         self._tls = tls
         self._ports = Ports(reactor, plan, tls)
         self._loops: list[LoopingCall] = []
-        self._presence_call: Any = None
-        self._health_call: Any = None
         self._ready = False
 
     # Starting
@@ -203,7 +199,7 @@ class GatewayService(Service):
         super().startService()  # type: ignore[no-untyped-call]
         self._ports.announce(self._lock, self._now_ms())
         self._every(TICK_INTERVAL_MS / 1000, self._tick)
-        self._every(HEALTH_SECONDS, self._publish_health)
+        self._every(HEALTH_SECONDS, self.announcements.publish_health)
         self._every(PRUNE_SECONDS, self._prune)
         watch = ConfigWatch(
             self._plan.config_path, self._plan.config, self._in_thread, self._config_changed
@@ -217,24 +213,37 @@ class GatewayService(Service):
         self._ready = True
 
     def _wire(self) -> None:
+        """Make everything, each thing after those it needs."""
         plan, reactor = self._plan, self._reactor
-        config = plan.config
-        now_ms = self._now_ms
-        instance = str(uuid.uuid4())
         reactor.suggestThreadPoolSize(4)
-        database = self.database = SqliteDatabase(
+        self._names = NameThreads(reactor)
+        self.database = SqliteDatabase(
             reactor, reactor.getThreadPool(), plan.state_dir / STORE_NAME
         )
-        events = self.broadcaster = Broadcaster()
-        roster = Roster(config, plan.state_dir, plan.environ)
-        keys = SessionKeys(roster.default_id, roster.ids, config.session.main_key)
-        defaults = config.agents.defaults
-        permits = self._wire_approvals(roster.default_id)
+        self.broadcaster = Broadcaster()
+        instance = str(uuid.uuid4())
+        roster = Roster(plan.config, plan.state_dir, plan.environ)
+        table = MethodTable()
+        self._wire_agents(roster, self._wire_approvals(roster.default_id))
+        self._wire_announcements(roster, instance, table)
+        self._wire_sessions(roster, table)
+        devices = self._wire_devices(table)
+        self._wire_canvas(table)
+        self.approval_methods.register(table)
+        SnapshotMethods(self.approvals).register(table)
+        self._wire_nodes(devices, table)
+        self._wire_channels(roster, table)
+        self._wire_edge(roster, devices, instance, table)
+
+    def _wire_agents(self, roster: Roster, permits: AcpApprovals) -> None:
+        """Agents, the sessions they have, and the runs they answer."""
+        plan = self._plan
+        defaults = plan.config.agents.defaults
         self.session_tokens = SessionTokens(self._cut_off_tools)
         servers = self._tool_servers()
         self.agents = {
             agent_id: AcpAgent(
-                reactor,
+                self._reactor,
                 roster.spec(agent_id),
                 defaults.idle_seconds,
                 permits.of(
@@ -246,59 +255,85 @@ class GatewayService(Service):
             )
             for agent_id in roster.ids
         }
-        runs = self.runs = RunManager(
-            reactor, database, self.agents, events, defaults.timeout_seconds, now_ms
-        )
-        book = runs.book = SessionBook(
-            database,
-            keys,
+        book = SessionBook(
+            self.database,
+            SessionKeys(roster.default_id, roster.ids, plan.config.session.main_key),
             str(plan.state_dir / STORE_NAME),
             roster.model_info,
-            runs.active_sessions,
-            events,
-            now_ms,
+            lambda: self.runs.active_sessions(),  # noqa: PLW0108 - they are made next
+            self.broadcaster,
+            self._now_ms,
         )
-        devices = DeviceRegistry(
-            database, TokenMint(load_token_key(plan.state_dir / TOKEN_KEY_NAME)), now_ms
-        )
-        presence = self.presence = Presence(now_ms, __version__, instance, self._presence_changed)
-        health = self.health = HealthService(
+        self.runs = RunManager(
+            self._reactor,
+            self.database,
             book,
+            self.agents,
+            self.broadcaster,
+            defaults.timeout_seconds,
+            self._now_ms,
+        )
+
+    def _wire_announcements(self, roster: Roster, instance: str, table: MethodTable) -> None:
+        """Who is there, and how the Gateway is."""
+        now_ms, events = self._now_ms, self.broadcaster
+        told = self.announcements = Announcements(self._reactor, events, now_ms)
+        self.presence = told.presence = Presence(
+            now_ms, __version__, instance, told.presence_changed
+        )
+        self.health = told.health = HealthService(
+            self.runs.book,
             [(spec.id, spec.name or None) for spec in roster.summaries()],
             now_ms,
-            runs.counts,
+            self.runs.counts,
             lambda: len(events),
             __version__,
             now_ms(),
         )
-        table = MethodTable()
-        SystemMethods(health, presence, events, now_ms).register(table)
+        SystemMethods(self.health, self.presence, events, now_ms).register(table)
+
+    def _wire_sessions(self, roster: Roster, table: MethodTable) -> None:
+        runs, book, now_ms = self.runs, self.runs.book, self._now_ms
         mail = SessionMail(runs.in_flight)
         AgentMethods(roster, runs, book, self._in_thread, mail).register(table)
-        ChatMethods(database, book, runs, events, self._in_thread, now_ms).register(table)
+        ChatMethods(self.database, book, runs, self.broadcaster, self._in_thread, now_ms).register(
+            table
+        )
         self.session_methods = SessionMethods(
-            database, book, runs, self._forget_agent_session, now_ms
+            self.database, book, runs, self._forget_agent_session, now_ms
         )
         self.session_methods.register(table)
+
+    def _wire_devices(self, table: MethodTable) -> DeviceRegistry:
+        mint = TokenMint(load_token_key(self._plan.state_dir / TOKEN_KEY_NAME))
+        devices = DeviceRegistry(self.database, mint, self._now_ms)
+        events = self.broadcaster
         self.device_methods = DeviceMethods(
-            devices, events, events.has_device, self._disconnect, now_ms
+            devices, events, events.has_device, self._disconnect, self._now_ms
         )
         self.device_methods.register(table)
-        canvas = self.canvas = self._make_canvas(database, runs, keys)
-        if canvas is not None:
-            CanvasMethods(canvas, keys, self._in_thread, now_ms).register(table)
-        self.approval_methods.register(table)
-        SnapshotMethods(self.approvals).register(table)
-        self._wire_nodes(devices, table)
-        self._wire_channels(roster, table)
+        return devices
 
-        limits = config.gateway.auth.rate_limit
+    def _wire_canvas(self, table: MethodTable) -> None:
+        canvas = self.canvas = self._make_canvas(self.database, self.runs, self.runs.book.keys)
+        if canvas is not None:
+            CanvasMethods(canvas, self.runs.book.keys, self._in_thread, self._now_ms).register(
+                table
+            )
+
+    def _wire_edge(
+        self, roster: Roster, devices: DeviceRegistry, instance: str, table: MethodTable
+    ) -> None:
+        """Who may come in, what they are greeted with, and where their requests go."""
+        plan, canvas, keys = self._plan, self.canvas, self.runs.book.keys
+        config = plan.config.gateway
+        limits = config.auth.rate_limit
         gatekeeper = Gatekeeper(
             plan.secrets,
             devices,
             AuthBackoff(BackoffPolicy(limits.max_attempts, limits.window_ms, limits.max_delay_ms)),
-            events,
-            now_ms,
+            self.broadcaster,
+            self._now_ms,
             self.session_tokens.find,
         )
         greeter = Greeter(
@@ -310,29 +345,27 @@ class GatewayService(Service):
             auth_mode=plan.secrets.mode,
             methods=table.names,
             methods_for=table.names_for,
-            presence=presence.encoded,
-            health=lambda _: health.encoded(),
-            state_version=self._state_version,
-            uptime_ms=health.uptime_ms,
+            presence=self.presence.encoded,
+            health=lambda _: self.health.encoded(),
+            state_version=self.announcements.state_version,
+            uptime_ms=self.health.uptime_ms,
             session_defaults=lambda version: _session_defaults(keys, roster, version),
             canvas_url=lambda host: None if canvas is None else canvas.url_for(host),
         )
         self._edge = Edge(
-            reactor=reactor,
+            reactor=self._reactor,
             gatekeeper=gatekeeper,
             greeter=greeter,
             router=Router(table, self._in_thread),
-            broadcaster=events,
+            broadcaster=self.broadcaster,
             peer_policy=PeerPolicy(
-                config.gateway.trusted_proxies,
-                config.gateway.control_ui.allowed_origins,
-                (socket.gethostname(),),
+                config.trusted_proxies, config.control_ui.allowed_origins, (socket.gethostname(),)
             ),
             in_thread=self._in_thread,
-            connect_log=ConnectLog(reactor, self.log.info),
+            connect_log=ConnectLog(self._reactor, self.log.info),
             on_arrival=self._arrived,
             on_departure=self._departed,
-            now_ms=now_ms,
+            now_ms=self._now_ms,
         )
 
     def _wire_channels(self, roster: Roster, table: MethodTable) -> None:
@@ -352,7 +385,7 @@ class GatewayService(Service):
                 environ=plan.environ,
                 in_thread=self._in_thread,
                 reset=self.session_methods.begin_anew,
-                changed=self._channel_changed,
+                changed=self.announcements.channels_changed,
                 now_ms=self._now_ms,
             ),
         )
@@ -376,7 +409,9 @@ class GatewayService(Service):
         events, policy = self.broadcaster, _command_policy(self._plan.config)
         book = NodeBook(self.database, self._now_ms)
         pairing = NodePairing(book, events, self._now_ms)
-        registry = self.nodes = NodeRegistry(book, pairing, devices, policy, self._now_ms)
+        registry = self.nodes = NodeRegistry(
+            book, pairing, devices, policy, self._now_ms, self._reactor
+        )
         invocations = self.invocations = Invocations(
             self._reactor, self.database, registry, events.send, self._now_ms
         )
@@ -397,8 +432,18 @@ class GatewayService(Service):
     def _tool_runs(self, invocations: Invocations) -> ToolRuns:
         timeout_ms = self._plan.config.approvals.timeout_seconds * 1000
         return ToolRuns(
-            invocations.invoke, self._desk, self.approvals, timeout_ms, self._can_be_asked
+            invocations.invoke,
+            self._desk,
+            self.approvals,
+            timeout_ms,
+            self._can_be_asked,
+            self._over_of,
         )
+
+    def _over_of(self, session_key: str) -> Deferred[Any] | None:
+        """Fires when the run going on in a session is over."""
+        run = self.runs.in_flight(session_key)
+        return None if run is None else Deferred.fromCoroutine(self.runs.wait(run.run_id, None))
 
     async def _say(self, speech: Speech) -> None:
         """Somebody speaks to the agent through a node."""
@@ -488,29 +533,9 @@ class GatewayService(Service):
         done.addErrback(lambda failure: self.log.failure("in a periodic task", failure))
         self._loops.append(loop)
 
-    def _state_version(self) -> StateVersion:
-        return StateVersion(presence=self.presence.edition, health=self.health.edition)
-
     def _tick(self) -> None:
-        self.presence.refresh()
         self.device_methods.expire()
-        self.broadcaster.publish("tick", TickEvent(ts=self._now_ms()), droppable=True)
-
-    def _channel_changed(self) -> None:
-        """A channel is doing otherwise than before; many changes at once are one event."""
-        self.health.changed()
-        if self._health_call is None and self._ready:
-            self._health_call = self._reactor.callLater(HEALTH_GATHER_SECONDS, self._tell_health)
-
-    def _tell_health(self) -> None:
-        self._health_call = None
-        self._publish_health()
-
-    def _publish_health(self) -> None:
-        payload = Raw(self.health.encoded())
-        self.broadcaster.publish(
-            "health", payload, droppable=True, state_version=self._state_version()
-        )
+        self.announcements.tick()
 
     def _config_changed(self, config: configuration.Config) -> None:
         """What can follow a changed configuration without a restart."""
@@ -526,20 +551,6 @@ class GatewayService(Service):
     def _channels_do(self, work: Any) -> None:
         done = Deferred.fromCoroutine(work)
         done.addErrback(lambda failure: self.log.failure("of the channels", failure))
-
-    def _presence_changed(self) -> None:
-        """Several people coming at once are one event."""
-        if self._presence_call is None:
-            self._presence_call = self._reactor.callLater(
-                PRESENCE_GATHER_SECONDS, self._publish_presence
-            )
-
-    def _publish_presence(self) -> None:
-        self._presence_call = None
-        payload = PresenceEvent(presence=self.presence.entries())
-        self.broadcaster.publish(
-            "presence", payload, droppable=True, state_version=self._state_version()
-        )
 
     def _prune(self) -> None:
         def change(connection: StoreConnection) -> None:
@@ -587,16 +598,13 @@ class GatewayService(Service):
         self._ready = False
         for loop in self._loops:
             loop.stop()
-        self.broadcaster.publish("shutdown", ShutdownEvent(reason="service stopping"))
+        self.announcements.goodbye()
         self._ports.close()
         self.runs.stop()
         await self._at_most(SHUTDOWN_SECONDS, Deferred.fromCoroutine(self.approvals.stop()))
         await self._at_most(SHUTDOWN_SECONDS, self.runs.settled())
         await self._at_most(SHUTDOWN_SECONDS, Deferred.fromCoroutine(self.channels.stop()))
-        for call in (self._presence_call, self._health_call):
-            if call is not None:
-                call.cancel()
-        self._presence_call = self._health_call = None
+        self.announcements.stop()
         for connection in self.broadcaster:
             connection.close(GOING_AWAY, "service restart")
         # What was written last is lost if the reactor stops before it is sent.
@@ -604,6 +612,7 @@ class GatewayService(Service):
         self._edge.connect_log.stop()
         agents = [Deferred.fromCoroutine(agent.stop()) for agent in self.agents.values()]
         await self._at_most(SHUTDOWN_SECONDS, DeferredList(agents))
+        self._names.stop()
         self.database.close()
         self._lock.release()
         self.log.info("stopped")

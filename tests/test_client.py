@@ -174,6 +174,8 @@ class Handshake(ClientTestCase):
         with self.assertRaises(CannotConnect) as caught:
             await self.client(url=f"ws://127.0.0.1:{port.getHost().port}").connect()
         self.assertIn("answered, but not as a Gateway does", str(caught.exception))
+        self.assertNotIn("None", str(caught.exception))
+        self.assertIn("[404]", str(caught.exception))
 
     async def test_a_server_that_does_not_greet(self) -> None:
         self.gateway.challenge = None

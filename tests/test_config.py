@@ -64,6 +64,17 @@ class Comments(SynchronousTestCase):
             problem = self.assertRaises(ConfigError, parse_config, text, "file.json")
             self.assertTrue(str(problem).startswith("file.json is not JSON: "), str(problem))
 
+    def test_the_line_is_named(self) -> None:
+        for text, says in (
+            ('{\n  "a": 1,\n  "b": 2\n  "c": 3\n}', "line 4: Expecting ',' delimiter"),
+            ("\n\n/* one\ntwo */ {\n'a': 1}", "line 5: Expecting property name"),
+            ('{\n"a": {\n', "line 3: "),
+            ('{"a": NaN}', ""),
+            ('{"a": "\\ud800"}', ""),
+        ):
+            problem = str(self.assertRaises(ConfigError, parse_config, text, "file.json"))
+            self.assertIn(f"file.json is not JSON: {says}", problem)
+
     def test_a_row_of_slashes_takes_no_time(self) -> None:
         start = time.monotonic()
         for decoration in ("/" * 20_000, "// " * 5_000, "/**/ " * 5_000, "/* " * 1_000):
@@ -134,6 +145,23 @@ class Mistakes(SynchronousTestCase):
         for value, path in table:
             with self.subTest(value=value):
                 self.wrong(value, path)
+
+    def test_a_proxy_and_a_page_that_can_be_nobodys(self) -> None:
+        for text in ("x", "10.0.0.0/33", "proxy.example", "*"):
+            proxies = {"trustedProxies": ["127.0.0.1", text]}
+            self.wrong({"gateway": proxies}, "gateway.trustedProxies[1]: expected an IP address")
+        for text in ("x", "*", "chat.example", "https://chat.example/page", "https://*.example"):
+            origins = {"allowedOrigins": ["https://chat.example", text]}
+            says = "gateway.controlUi.allowedOrigins[1]: expected a page's scheme, host and port"
+            self.wrong({"gateway": {"controlUi": origins}}, says)
+
+    def test_proxies_and_pages_of_all_kinds(self) -> None:
+        pages = ("https://chat.example", "http://[::1]:8080/", "chrome-extension://abc", "null")
+        proxies = ("192.0.2.1", "10.0.0.7/8", "::1", "fd00::/8")
+        gateway = {"controlUi": {"allowedOrigins": pages}, "trustedProxies": proxies}
+        parsed = parse_config(json.dumps({"gateway": gateway})).gateway
+        self.assertEqual(parsed.control_ui.allowed_origins, pages)
+        self.assertEqual(parsed.trusted_proxies, proxies)
 
     def test_several_at_once(self) -> None:
         self.wrong({"gateway": {"port": "x", "bind": 1}, "extra": 1}, "port", "bind", "extra")
@@ -316,7 +344,8 @@ class Files(SynchronousTestCase):
         binary.write_bytes(b"\xff\xfe{}")
         for path in (self.directory, binary):
             problem = self.assertRaises(ConfigError, load_config, path)
-            self.assertIn(f"cannot read {path}", str(problem))
+            self.assertIn(f"cannot read {path}: ", str(problem))
+            self.assertNotIn("Errno", str(problem))
 
     def test_the_state_directory_is_its_owners_only(self) -> None:
         made = self.directory / "a" / "b"
@@ -333,7 +362,8 @@ class Files(SynchronousTestCase):
         file.write_text("")
         for path in (file, file / "below"):
             problem = self.assertRaises(ConfigError, ensure_state_dir, path)
-            self.assertIn(f"cannot use the state directory {path}", str(problem))
+            self.assertIn(f"cannot use the state directory {path}: ", str(problem))
+            self.assertNotIn("Errno", str(problem))
 
     def test_a_state_directory_of_somebody_else(self) -> None:
         self.patch(os, "access", lambda *_: False)

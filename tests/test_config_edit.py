@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from clawgw.config_edit import document, put, read_text, remove, write_text
+from clawgw.config import read_text
+from clawgw.config_edit import document, put, remove, write_text
 from clawgw.section import ConfigError
 
 OWNED = """\

@@ -79,9 +79,7 @@ class AgentMethods:
             thread=given(params.thread_id, "") or None,
         )
         try:
-            if self.runs.answers is None:
-                raise invalid("deliver: there is no channel to deliver to")
-            return self.runs.answers.place(name, wanted)
+            return self.runs.delivery.place(name, wanted)
         except RequestError:
             if given(params.best_effort_deliver, False):
                 return None

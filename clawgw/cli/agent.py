@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clawgw.cli.gateway import as_object, part, rows
+from clawgw.cli.inputs import text_of
 from clawgw.cli.output import note, print_json, write
 from clawgw.cli.runner import GATEWAY_ERROR, TIMEOUT, converse
 from clawgw.cli.settings import Globals
@@ -31,7 +32,7 @@ def agent(options: Globals, message: str, session: str | None, agent_id: str | N
 
     Tools the agent uses are shown on standard error. Ctrl-C aborts the run.
     """
-    text = sys.stdin.read() if message == "-" else message
+    text = text_of(message, "--message")
     if not text.strip():
         raise click.BadParameter("there is nothing to say", param_hint="--message")
     turn = _Turn(options, text, session, agent_id)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clawgw.cli.gateway import as_object, ask, part, rows
+from clawgw.cli.inputs import content_of
 from clawgw.cli.output import clean, note, print_json
 from clawgw.cli.runner import GATEWAY_ERROR, converse
 from clawgw.cli.settings import Globals
@@ -30,9 +31,9 @@ def canvas() -> None:
 @click.option("--a2ui", is_flag=True, help="The page of A2UI surfaces instead of the files.")
 @click.pass_obj
 def url(options: Globals, a2ui: bool) -> None:
-    """Print an address that opens the canvas, from any machine that reaches the Gateway.
+    """Print an address that opens the canvas.
 
-    It holds for a day, for everybody who has it.
+    It holds for a day, for everybody who has it, on any machine that reaches the Gateway.
     """
     address = _address(options, a2ui)
     if options.as_json:
@@ -61,9 +62,9 @@ def show(options: Globals, a2ui: bool) -> None:
 def push(
     options: Globals, source: Path, target: str | None, a2ui: bool, session: str | None
 ) -> None:
-    """Put the file or directory SOURCE on the canvas, or show A2UI messages."""
+    """Put a file or directory on the canvas, or show A2UI."""
     if a2ui:
-        params = {"jsonl": source.read_text(encoding="utf-8")}
+        params = {"jsonl": _text(source)}
         result = ask(
             options,
             "canvas.a2ui.pushJSONL",
@@ -132,7 +133,7 @@ def _write(options: Globals, source: Path, target: str | None) -> list[Any]:
     async def conversation(client: GatewayClient, _hello: Hello) -> list[Any]:
         results = []
         for path, name in files:
-            content = base64.b64encode(path.read_bytes()).decode()
+            content = base64.b64encode(content_of(path, "SOURCE")).decode()
             params = {"path": name, "content": content, "encoding": "base64"}
             results.append(
                 await client.request("canvas.files.write", params, timeout=options.timeout)
@@ -155,6 +156,13 @@ def _files(source: Path, target: str | None) -> list[tuple[Path, str]]:
     if not found or len(found) > MAX_FILES:
         raise click.BadParameter(f"expected 1 to {MAX_FILES} files in it", param_hint="SOURCE")
     return found
+
+
+def _text(source: Path) -> str:
+    try:
+        return content_of(source, "SOURCE").decode()
+    except UnicodeDecodeError:
+        raise click.BadParameter(f"{source} is not UTF-8 text", param_hint="SOURCE") from None
 
 
 def _hidden(path: Path) -> bool:

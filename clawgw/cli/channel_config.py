@@ -26,8 +26,7 @@ class ConfigFile:
     """
 
     def __init__(self, options: Globals, path: str | None = None) -> None:
-        from clawgw.config import CONFIG_NAME, default_state_dir
-        from clawgw.config_edit import read_text
+        from clawgw.config import CONFIG_NAME, default_state_dir, read_text
 
         given = options.state_dir
         self.state_dir = Path(given).expanduser() if given else default_state_dir(os.environ)

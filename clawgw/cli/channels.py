@@ -29,7 +29,10 @@ _STATES = {
 
 @click.group()
 def channels() -> None:
-    """Connect the Gateway to Telegram, Discord, Slack, Signal, iMessage and WhatsApp."""
+    """Connect the Gateway to the chats you write in.
+
+    Telegram, Discord, Slack, Signal, iMessage and WhatsApp.
+    """
 
 
 @channels.command()

@@ -309,10 +309,12 @@ async def _checked(reactor: Any, file: ConfigFile, one: Configured) -> Found:
     try:
         return await check_account(one, reactor, directory, os.environ)
     except Fatal as problem:
-        raise Refused(f"{problem}. Nothing was written.") from None
+        raise Refused(f"{str(problem).rstrip('.')}. Nothing was written.") from None
     except Fault as problem:
+        label = one.provider.label
+        why = str(problem).removeprefix(f"{label}: ").rstrip(".")
         raise Refused(
-            f"{one.provider.label} could not be asked: {problem}. Nothing was written; "
+            f"{label} could not be asked: {why}. Nothing was written; "
             "--no-check writes it all the same."
         ) from None
 

@@ -8,7 +8,7 @@ import click
 
 from clawgw.cli.gateway import as_object, ask, part, rows
 from clawgw.cli.output import ago, clean, facts, print_json, table
-from clawgw.cli.pairing import approve_request
+from clawgw.cli.pairing import LISTS, approve_request, reject_request
 from clawgw.cli.settings import Globals
 
 if TYPE_CHECKING:
@@ -62,11 +62,7 @@ def approve(options: Globals, request_id: str | None) -> None:
 @click.pass_obj
 def reject(options: Globals, request_id: str) -> None:
     """Refuse the device that asked with REQUEST_ID."""
-    result = ask(options, "device.pair.reject", {"requestId": request_id})
-    if options.as_json:
-        print_json(result)
-    else:
-        print("Rejected.")
+    reject_request(options, "device", request_id)
 
 
 @devices.command()
@@ -79,7 +75,7 @@ def rotate(options: Globals, device_id: str, role: str, scopes: tuple[str, ...])
     params: dict[str, Any] = {"deviceId": device_id, "role": role}
     if scopes:
         params["scopes"] = list(scopes)
-    result = ask(options, "device.token.rotate", params)
+    result = ask(options, "device.token.rotate", params, listed=LISTS["device"])
     if options.as_json:
         print_json(result)
         return
@@ -100,7 +96,8 @@ def rotate(options: Globals, device_id: str, role: str, scopes: tuple[str, ...])
 @click.pass_obj
 def revoke(options: Globals, device_id: str, role: str) -> None:
     """Take the token of a device away; it has to be approved again."""
-    result = ask(options, "device.token.revoke", {"deviceId": device_id, "role": role})
+    params = {"deviceId": device_id, "role": role}
+    result = ask(options, "device.token.revoke", params, listed=LISTS["device"])
     if options.as_json:
         print_json(result)
     else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from clawgw.cli.inputs import json_object
 from clawgw.cli.output import ago, facts, print_json, table
 from clawgw.cli.runner import converse
 from clawgw.cli.settings import Globals
@@ -84,23 +85,45 @@ def status(options: Globals) -> None:
 @click.argument("params", required=False, metavar="[JSON]")
 @click.pass_obj
 def call(options: Globals, method: str, params: str | None) -> None:
-    """Call METHOD with parameters in JSON and print the answer as JSON.
+    """Call METHOD with JSON parameters; print what it answers.
 
     JSON is an object; "-" reads it from standard input. For example:
 
     \b
       clawgw call sessions.list '{"limit": 5}'
     """
-    print_json(ask(options, method, _read_params(params)))
+    found = None if params is None else json_object(params, "JSON", '{"limit": 5}')
+    print_json(ask(options, method, found))
 
 
-def ask(options: Globals, method: str, params: dict[str, Any] | None = None) -> Any:
-    """One request on a connection of its own; returns the payload."""
+def ask(
+    options: Globals, method: str, params: dict[str, Any] | None = None, *, listed: str = ""
+) -> Any:
+    """One request on a connection of its own; returns the payload.
+
+    Args:
+        listed: the command that lists what may be named; a person whose request is invalid is
+            told of it.
+    """
 
     async def conversation(client: GatewayClient, _hello: Hello) -> Any:
-        return await client.request(method, params, timeout=options.timeout)
+        with pointing_to(listed):
+            return await client.request(method, params, timeout=options.timeout)
 
     return converse(options, conversation)
+
+
+@contextmanager
+def pointing_to(listed: str) -> Iterator[None]:
+    """What the Gateway calls invalid inside says which command lists what is valid."""
+    from clawgw.client import GatewayError
+
+    try:
+        yield
+    except GatewayError as error:
+        if listed and error.code == "INVALID_REQUEST":
+            error.add_note(f"See {listed}")
+        raise
 
 
 def as_object(value: Any) -> dict[str, Any]:
@@ -117,15 +140,3 @@ def rows(payload: Any, name: str) -> list[dict[str, Any]]:
     """The objects of the list called ``name`` in an answer."""
     found = as_object(payload).get(name)
     return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
-
-
-def _read_params(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        params = json.loads(sys.stdin.read() if text == "-" else text)
-    except ValueError as error:
-        raise click.BadParameter(f"not JSON: {error}", param_hint="JSON") from None
-    if not isinstance(params, dict):
-        raise click.BadParameter('an object is expected, such as {"limit": 5}', param_hint="JSON")
-    return params

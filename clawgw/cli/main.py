@@ -11,6 +11,8 @@ from clawgw.cli.canvas import canvas
 from clawgw.cli.channels import channels
 from clawgw.cli.devices import devices
 from clawgw.cli.gateway import call, health, status
+from clawgw.cli.group import CommandLine
+from clawgw.cli.inputs import Seconds, Whole
 from clawgw.cli.mcp import mcp
 from clawgw.cli.message import message
 from clawgw.cli.node import node
@@ -33,18 +35,22 @@ Exit codes:
 """
 
 
-@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=CommandLine, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.option(
     "--url", metavar="URL", help="The Gateway, ws://… or wss://… (default: this machine's)."
 )
 @click.option(
-    "--token", help="The Gateway's token (default: CLAWGW_GATEWAY_TOKEN, then the config)."
+    "--token",
+    metavar="TOKEN",
+    help="The Gateway's token (default: CLAWGW_GATEWAY_TOKEN, then the config).",
 )
-@click.option("--password", help="The Gateway's password, where it takes one.")
+@click.option("--password", metavar="PASSWORD", help="The Gateway's password, where it takes one.")
 @click.option("--json", "as_json", is_flag=True, help="Print results and errors as JSON.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     default=30.0,
     show_default=True,
     metavar="SECONDS",
@@ -66,9 +72,10 @@ Exit codes:
 )
 @click.option(
     "--protocol",
-    type=click.IntRange(3, 4),
+    type=Whole(3, 4),
     default=4,
     show_default=True,
+    metavar="N",
     help="The protocol version to speak.",
 )
 @click.version_option(__version__, prog_name="clawgw")

@@ -13,7 +13,7 @@ from clawgw.cli.runner import CANNOT_CONNECT, INTERRUPTED, NOT_AUTHORISED, USAGE
 
 @click.command()
 def mcp() -> None:
-    """Serve the Gateway's tools to an agent (MCP on standard input and output).
+    """Serve the Gateway's tools to an agent, by MCP.
 
     Agents start this by themselves: the Gateway tells them how, with a token of the session in the
     environment (CLAWGW_MCP_URL, CLAWGW_MCP_TOKEN, CLAWGW_MCP_TLS_FINGERPRINT, CLAWGW_MCP_SESSION).

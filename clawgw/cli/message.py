@@ -8,7 +8,7 @@ only files of its agents. Every message has a key, so that a script that repeats
 from __future__ import annotations
 
 import base64
-import sys
+import functools
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +19,7 @@ import click
 
 from clawgw.cli.channel_options import chosen
 from clawgw.cli.gateway import as_object, ask, part
+from clawgw.cli.inputs import Whole, content_of, text_of
 from clawgw.cli.output import clean, note, print_json
 from clawgw.cli.runner import converse
 from clawgw.cli.settings import Globals
@@ -57,30 +58,47 @@ _WHERE = (
 )
 
 
-def _common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say where to and how."""
+def _addressed(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say where to and how.
+
+    It gets them as one argument, `params`: what its request has of them.
+    """
+
+    @functools.wraps(command)
+    def with_params(
+        options: Globals,
+        to: str,
+        channel: str | None,
+        account: str | None,
+        thread: str | None,
+        silent: bool,
+        key: str | None,
+        **own: Any,
+    ) -> None:
+        params: dict[str, Any] = {"to": to, "idempotencyKey": key or str(uuid.uuid4())}
+        named = {"channel": chosen(channel, None), "accountId": account, "threadId": thread}
+        params |= {name: value for name, value in named.items() if value is not None}
+        if silent:
+            params["silent"] = True
+        command(options, params, **own)
+
+    result: Callable[..., None] = click.pass_obj(with_params)
     for option in reversed(_WHERE):
-        command = option(command)
-    return command
+        result = option(result)
+    return result
 
 
 @message.command()
-@_common
+@_addressed
 @click.option("--message", "-m", "text", metavar="TEXT", help="Markdown; - reads standard input.")
 @click.option("--media", multiple=True, metavar="FILE|URL", help="A file to send (repeatable).")
 @click.option("--reply-to", metavar="ID", help="The message it answers.")
 @click.option("--voice", is_flag=True, help="A sound file is a voice message.")
 @click.option("--document", is_flag=True, help="A picture or film is a file.")
 @click.option("--gif-playback", is_flag=True, help="A film plays by itself, as a GIF does.")
-@click.pass_obj
 def send(
     options: Globals,
-    to: str,
-    channel: str | None,
-    account: str | None,
-    thread: str | None,
-    silent: bool,
-    key: str | None,
+    params: dict[str, Any],
     text: str | None,
     media: tuple[str, ...],
     reply_to: str | None,
@@ -94,11 +112,10 @@ def send(
       clawgw message send --to telegram:123456 --message "The **build** is done."
       clawgw message send --channel slack --to '#ops' --media plot.png
     """
-    if text == "-":
-        text = sys.stdin.read()
+    if text is not None:
+        text = text_of(text, "--message")
     if not (text and text.strip()) and not media:
         raise click.UsageError("Say what to send: --message, --media, or both.")
-    params = _where(to, channel, account, thread, silent=silent, key=key)
     if reply_to:
         params["replyToId"] = reply_to
     flags = {"asVoice": voice, "forceDocument": document, "gifPlayback": gif_playback}
@@ -117,27 +134,28 @@ def send(
 
 
 @message.command()
-@_common
-@click.option("--question", "--poll-question", "question", required=True, metavar="TEXT")
+@_addressed
+@click.option(
+    "--question",
+    "--poll-question",
+    "question",
+    required=True,
+    metavar="TEXT",
+    help="What is asked.",
+)
 @click.option(
     "--option", "--poll-option", "choices", multiple=True, metavar="TEXT",
     help="One answer to choose from; 2 to 12 of them.",
 )  # fmt: skip
 @click.option("--multi", "--poll-multi", "multi", is_flag=True, help="Several may be chosen.")
 @click.option(
-    "--hours", "--poll-duration-hours", "hours", type=click.IntRange(min=1),
+    "--hours", "--poll-duration-hours", "hours", type=Whole(1), metavar="N",
     help="How long it is open.",
 )  # fmt: skip
 @click.option("--anonymous/--public", default=None, help="Whether it is seen who chose what.")
-@click.pass_obj
 def poll(
     options: Globals,
-    to: str,
-    channel: str | None,
-    account: str | None,
-    thread: str | None,
-    silent: bool,
-    key: str | None,
+    params: dict[str, Any],
     question: str,
     choices: tuple[str, ...],
     multi: bool,
@@ -147,7 +165,6 @@ def poll(
     """Ask a question with answers to choose from."""
     if not 2 <= len(choices) <= 12:
         raise click.UsageError("Give 2 to 12 answers, each with --option.")
-    params = _where(to, channel, account, thread, silent=silent, key=key)
     params |= {"question": question, "options": list(choices)}
     params["maxSelections"] = len(choices) if multi else 1
     if hours is not None:
@@ -155,23 +172,6 @@ def poll(
     if anonymous is not None:
         params["isAnonymous"] = anonymous
     _show(options, [ask(options, "poll", params)])
-
-
-def _where(
-    to: str,
-    channel: str | None,
-    account: str | None,
-    thread: str | None,
-    *,
-    silent: bool,
-    key: str | None,
-) -> dict[str, Any]:
-    params: dict[str, Any] = {"to": to, "idempotencyKey": key or str(uuid.uuid4())}
-    named = {"channel": chosen(channel, None), "accountId": account, "threadId": thread}
-    params |= {name: value for name, value in named.items() if value is not None}
-    if silent:
-        params["silent"] = True
-    return params
 
 
 def _requests(
@@ -196,10 +196,7 @@ def _requests(
 
 
 def _content(path: Path) -> dict[str, Any]:
-    try:
-        content = path.read_bytes()
-    except OSError as problem:
-        raise click.BadParameter(f"{path}: {problem.strerror}", param_hint="--media") from None
+    content = content_of(path, "--media")
     if not content:
         raise click.BadParameter(f"{path} is empty", param_hint="--media")
     return {"buffer": base64.b64encode(content).decode(), "filename": path.name}

@@ -106,6 +106,6 @@ def _log_to_stderr() -> None:
     # Twisted's own lines about factories and connections say nothing to an operator.
     enough.setLogLevelForNamespace("twisted", LogLevel.warn)
     enough.setLogLevelForNamespace("autobahn", LogLevel.warn)
-    enough.setLogLevelForNamespace("clawgw.client_connection", LogLevel.warn)
+    enough.setLogLevelForNamespace("clawgw.client_dialer", LogLevel.warn)
     observer = FilteringLogObserver(textFileLogObserver(sys.stderr), [enough])
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)

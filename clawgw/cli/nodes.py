@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from clawgw.cli.gateway import as_object, ask, part, rows
+from clawgw.cli.inputs import Seconds, json_value
 from clawgw.cli.output import ago, clean, facts, note, print_json, table
-from clawgw.cli.pairing import approve_request
+from clawgw.cli.pairing import approve_request, reject_request
 from clawgw.cli.runner import converse
 from clawgw.cli.settings import Globals
 
@@ -96,20 +95,22 @@ def describe(options: Globals, node: str) -> None:
 @click.argument("params", required=False, metavar="[JSON]")
 @click.option(
     "--wait",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     default=DEFAULT_SECONDS,
     show_default=True,
     metavar="SECONDS",
     help="How long the node has.",
 )
-@click.option("--key", help="The idempotency key: the same key never has it done twice.")
+@click.option(
+    "--key", metavar="KEY", help="The idempotency key: the same key never has it done twice."
+)
 @click.pass_obj
 def invoke(
     options: Globals, node: str, command: str, params: str | None, wait: float, key: str | None
 ) -> None:
-    """Ask NODE for COMMAND with parameters in JSON, and print what it answers as JSON.
+    """Ask NODE for COMMAND and print what it answers, as JSON.
 
-    For example:
+    JSON is what the command is told; "-" reads it from standard input. For example:
 
     \b
       clawgw nodes invoke "my phone" location.get
@@ -121,7 +122,7 @@ def invoke(
         "idempotencyKey": key or str(uuid.uuid4()),
     }
     if params is not None:
-        asked["params"] = _json(params)
+        asked["params"] = json_value(params, "JSON")
     result = _about(options, node, "node.invoke", asked, patience=wait)
     print_json(result if options.as_json else as_object(result).get("payload"))
 
@@ -178,18 +179,17 @@ def approve(options: Globals, request_id: str | None) -> None:
 @click.pass_obj
 def reject(options: Globals, request_id: str) -> None:
     """Refuse what the node that asked with REQUEST_ID wants to lend."""
-    result = ask(options, "node.pair.reject", {"requestId": request_id})
-    if options.as_json:
-        print_json(result)
-    else:
-        print("Rejected.")
+    reject_request(options, "node", request_id)
 
 
 @nodes.command()
 @click.argument("node")
 @click.pass_obj
 def remove(options: Globals, node: str) -> None:
-    """Let go of NODE: it is disconnected, and has to be let in and approved again."""
+    """Let go of NODE.
+
+    It is disconnected, and has to be let in and approved again.
+    """
     result = _about(options, node, "node.pair.remove", {})
     if options.as_json:
         print_json(result)
@@ -229,13 +229,6 @@ def matching(known: list[Row], wanted: str) -> list[Row]:
         for row in known
         if any(str(row.get(name, "")).lower().startswith(wanted) for name in names[:2])
     ]
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(sys.stdin.read() if text == "-" else text)
-    except ValueError as error:
-        raise click.BadParameter(f"not JSON: {error}", param_hint="JSON") from None
 
 
 def _granted(permissions: Any) -> list[str]:

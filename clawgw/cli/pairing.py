@@ -1,4 +1,4 @@
-"""Approving one of those who wait, devices and nodes alike.
+"""Approving or rejecting one of those who wait, devices and nodes alike.
 
 Without a request id it is the only one that waits; if several do, they are listed and the command
 ends as one that was not used rightly, because a script must not approve by luck.
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from clawgw.cli.gateway import rows
+from clawgw.cli.gateway import ask, pointing_to, rows
 from clawgw.cli.output import note, print_json
 from clawgw.cli.runner import USAGE, converse
 from clawgw.cli.settings import Globals
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from clawgw.client import GatewayClient, Hello
 
 Row = dict[str, Any]
+LISTS = {"device": "clawgw devices list", "node": "clawgw nodes pending"}
+"""The commands that list those who wait."""
 
 
 def approve_request(
@@ -44,12 +46,24 @@ def approve_request(
                 return None, waiting
             chosen = str(waiting[0].get("requestId"))
         params = {"requestId": chosen}
-        return await client.request(f"{kind}.pair.approve", params, timeout=options.timeout), []
+        with pointing_to(LISTS[kind]):
+            answer = await client.request(f"{kind}.pair.approve", params, timeout=options.timeout)
+        return answer, []
 
     result, waiting = converse(options, conversation)
     if result is None:
         _say_who_waits(options, kind, waiting, show)
     return result
+
+
+def reject_request(options: Globals, kind: str, request_id: str) -> None:
+    """Refuse a request, of a `device` or a `node`."""
+    params = {"requestId": request_id}
+    result = ask(options, f"{kind}.pair.reject", params, listed=LISTS[kind])
+    if options.as_json:
+        print_json(result)
+    else:
+        print("Rejected.")
 
 
 def _say_who_waits(

@@ -140,9 +140,9 @@ def _fail(error: Exception, *, as_json: bool) -> NoReturn:
         print(json.dumps({"error": _as_json(error)}, ensure_ascii=False), file=sys.stderr)
     else:
         print(clean(f"clawgw: {error}"), file=sys.stderr)
-        advice = getattr(error, "advice", None)
-        if advice:
-            print(clean(advice), file=sys.stderr)
+        for advice in (getattr(error, "advice", None), *getattr(error, "__notes__", ())):
+            if advice:
+                print(clean(advice), file=sys.stderr)
     sys.exit(_exit_code(error))
 
 

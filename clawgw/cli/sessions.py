@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from clawgw.cli.gateway import as_object, ask, rows
+from clawgw.cli.inputs import Whole
 from clawgw.cli.output import ago, clean, note, print_json, table, write
 from clawgw.cli.settings import Globals
 
@@ -17,7 +18,14 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option(
+    "--limit",
+    type=Whole(1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many, at most.",
+)
 @click.option("--search", metavar="TEXT", help="Only sessions whose key or label has TEXT.")
 @click.pass_obj
 def list_sessions(options: Globals, limit: int, search: str | None) -> None:
@@ -52,7 +60,14 @@ def list_sessions(options: Globals, limit: int, search: str | None) -> None:
 
 @sessions.command()
 @click.argument("key")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option(
+    "--limit",
+    type=Whole(1, 1000),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="How many, at most.",
+)
 @click.pass_obj
 def history(options: Globals, key: str, limit: int) -> None:
     """Print the latest messages of the session KEY."""
@@ -60,10 +75,13 @@ def history(options: Globals, key: str, limit: int) -> None:
     if options.as_json:
         print_json(result)
         return
-    for message in rows(result, "messages"):
+    found = rows(result, "messages")
+    for message in found:
         text = _text(message.get("content"))
         if text:
             write(f"{message.get('role', '?')}: {text}\n\n")
+    if not found:
+        note(f"Nothing was said in the session {key}: clawgw sessions list")
 
 
 @sessions.command()

@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import TestCase
 
-from clawgw.agents import runs as runs_module
+from clawgw.agents import answering
 from clawgw.agents.acp import AcpAgent, refuse_permission
 from clawgw.agents.prompts import Prompt
 from clawgw.agents.roster import Roster
@@ -25,7 +25,7 @@ from clawgw.store.database import SqliteDatabase
 from clawgw.store.runs import Run
 from tests.support.gateway import SCRIPTED_AGENT
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 
 class Recorder:
@@ -72,7 +72,7 @@ class RunsTestCase(TestCase):
         from twisted.internet import reactor
 
         self.reactor: Any = reactor
-        self.patch(runs_module, "DRAIN_SECONDS", 1.0)
+        self.patch(answering, "DRAIN_SECONDS", 1.0)
         self.directory = Path(self.mktemp())
         self.directory.mkdir()
         self.pool = ThreadPool(0, 2)
@@ -94,13 +94,14 @@ class RunsTestCase(TestCase):
             )
             for name in self.roster.ids
         }
-        self.runs = RunManager(
-            self.reactor, self.database, self.acp, self.recorder, self.run_timeout, self.now_ms
-        )
         keys = SessionKeys(self.roster.default_id, self.roster.ids)
-        self.book = self.runs.book = SessionBook(
-            self.database, keys, "store", self.roster.model_info, self.runs.active_sessions,
-            self.recorder, self.now_ms,
+        self.book = SessionBook(
+            self.database, keys, "store", self.roster.model_info,
+            lambda: self.runs.active_sessions(), self.recorder, self.now_ms,
+        )  # fmt: skip
+        self.runs = RunManager(
+            self.reactor, self.database, self.book, self.acp, self.recorder, self.run_timeout,
+            self.now_ms,
         )  # fmt: skip
 
     async def close(self) -> None:

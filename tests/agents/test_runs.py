@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
+from clawgw.agents import answering
 from clawgw.protocol.errors import RequestError
 from clawgw.store import runs as run_table
 from tests.agents.harness import RunsTestCase, text_of
@@ -191,6 +192,16 @@ class EndTests(RunsTestCase):
         await self.runs.abort("agent:main:main", None)
         await self.still_works()
 
+    async def test_nobody_waits_for_a_stubborn_agent(self) -> None:
+        """A Gateway that stops waits for runs that are not over, and for nothing else."""
+        self.patch(answering, "DRAIN_SECONDS", 600.0)
+        await self.send("HANG", "run-1", timeout_ms=0)
+        await self.until(lambda: "lifecycle" in self.recorder.streams())
+        await self.runs.abort("agent:main:main", "run-1")
+        settled = self.runs.settled()
+        self.assertEqual(self.runs.counts(), (0, 0))
+        self.successResultOf(settled)
+
     async def test_an_answer_too_much_for_one_event(self) -> None:
         """Thousands of words at once are gathered, and all arrive."""
         run = await self.ask("FLOOD", "run-1", timeout_ms=0)
@@ -265,7 +276,7 @@ class RestartTests(RunsTestCase):
         for agent in self.acp.values():
             agent.kill("the test ends it")
         self.runs.stop()
-        self.runs._database = _Deaf()  # type: ignore[assignment]
+        self.runs._database = self.runs._answering._database = _Deaf()  # type: ignore[assignment]
         await self.until(lambda: all(agent._process is None for agent in self.acp.values()))
         self.database.close()
         self.open()

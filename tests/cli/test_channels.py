@@ -112,7 +112,10 @@ class AddingTelegram(FileTestCase):
         add = ("channels", "add", "telegram", "--token", TOKEN, "--api-root", root)
         result = await self.run_clawgw(*add)
         self.assertEqual(result.code, 2)
-        self.assertIn("Telegram could not be asked", result.err)
+        says = (
+            f"clawgw: Telegram could not be asked: {root} cannot be reached: nothing answers there."
+        )
+        self.assertTrue(result.err.startswith(f"{says} Nothing was written; "), result.err)
         self.assertFalse(self.file.exists())
         result = await self.run_clawgw(*add, "--no-check")
         self.assertEqual(result.code, 0, result)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 
+from clawgw.cli.main import main
 from clawgw.gateway.tls import load_server_tls
 from tests.gateway.test_tls import Settings
 from tests.support.certificates import make_pair
@@ -29,7 +32,7 @@ PENDING = {
 
 
 class CommandTestCase(TestCase):
-    timeout = 30
+    timeout = 120
 
     def setUp(self) -> None:
         self.state = Path(self.mktemp())
@@ -192,6 +195,12 @@ class Looking(CommandTestCase):
         result = await self.run_clawgw("sessions", "list", "--limit", "1")
         self.assertEqual(result.out.splitlines()[1].split("\t")[:2], ["agent:main:main", "Main"])
         self.assertIn("9 in all", result.err)
+
+    async def test_history_of_what_is_not_there(self) -> None:
+        self.answers("chat.history", {"messages": []})
+        result = await self.run_clawgw("sessions", "history", "nope")
+        self.assertEqual((result.code, result.out), (0, ""))
+        self.assertIn("Nothing was said in the session nope", result.err)
 
     async def test_history(self) -> None:
         messages = [
@@ -366,6 +375,96 @@ class Help(CommandTestCase):
         for module in ("twisted", "autobahn", "msgspec", "rich"):
             self.assertNotIn(f" {module}", result.err)
 
+    def test_every_option_says_what_it_is_for(self) -> None:
+        silent = [
+            f"{path} {option.opts[0]}"
+            for path, command in commands(main, "clawgw")
+            for option in command.params
+            if isinstance(option, click.Option) and not option.hidden and not option.help
+        ]
+        self.assertEqual(silent, [])
+
+    def test_no_line_of_a_list_of_commands_is_cut(self) -> None:
+        for path, command in commands(main, "clawgw"):
+            if isinstance(command, click.Group):
+                shown = command.get_help(click.Context(command, info_name=path, terminal_width=78))
+                self.assertNotIn("...", shown.split("Commands:")[1], path)
+
     async def test_version(self) -> None:
         result = await self.run_clawgw("--version")
         self.assertRegex(result.out, r"^clawgw, version \d")
+
+
+class Mistakes(CommandTestCase):
+    """What is wrong with a command line is one line, and the Gateway hears nothing of it."""
+
+    async def test_one_line_that_names_what_is_expected(self) -> None:
+        for line, complaint in (
+            (["zzz"], "No such command 'zzz'. See clawgw --help."),
+            (["--zzz"], "No such option '--zzz'."),
+            (["--timeout", "x", "health"], "expected seconds, more than 0, not"),
+            (["--timeout", "nan", "health"], "expected seconds, more than 0, not"),
+            (["--protocol", "5", "health"], "expected a whole number from 3 to 4, not '5'"),
+            (["sessions", "list", "--limit", "some"], "expected a whole number from 1, not 'some'"),
+            (["sessions", "history"], "Missing argument 'KEY'. See clawgw sessions history --help"),
+            (["agent"], "Missing option '-m' / '--message'. See clawgw agent --help."),
+            (["call", "x", "{"], "JSON: not JSON: "),
+            (["call", "x", "[1]"], 'JSON: an object is expected, such as {"limit": 5}.'),
+            (["nodes", "invoke", "n", "c", "{"], "JSON: not JSON: "),
+            (["pairing", "list", "myspace"], "There is no channel 'myspace'; there are telegram"),
+            (["message", "poll", "--to", "x:1", "--question", "?"], "Give 2 to 12 answers"),
+            (["canvas", "push", "nowhere.html"], "'SOURCE': Path 'nowhere.html' does not exist"),
+        ):
+            result = await self.run_clawgw(*line)
+            self.assertEqual((result.code, result.out), (2, ""), line)
+            self.assertIn(complaint, result.err)
+            self.assertTrue(result.err.startswith("clawgw: "), result.err)
+            self.assertEqual(result.err.count("\n"), 1, result.err)
+        self.assertEqual(self.gateway.connects(), [])
+
+    async def test_as_json(self) -> None:
+        result = await self.run_clawgw("--json", "sessions", "history")
+        self.assertEqual(result.code, 2)
+        error = {"code": "MissingParameter", "message": "Missing argument 'KEY'."}
+        self.assertEqual(json.loads(result.err), {"error": error})
+        result = await self.run_clawgw("--json", "zzz")
+        self.assertEqual(json.loads(result.err)["error"]["message"], "No such command 'zzz'.")
+
+    async def test_what_the_gateway_does_not_know(self) -> None:
+        for line, method, listed in (
+            (["devices", "approve", "x"], "device.pair.approve", "clawgw devices list"),
+            (["devices", "reject", "x"], "device.pair.reject", "clawgw devices list"),
+            (["devices", "revoke", "x"], "device.token.revoke", "clawgw devices list"),
+            (["devices", "rotate", "x"], "device.token.rotate", "clawgw devices list"),
+            (["nodes", "approve", "x"], "node.pair.approve", "clawgw nodes pending"),
+            (["nodes", "reject", "x"], "node.pair.reject", "clawgw nodes pending"),
+        ):
+            self.refuses(method, "INVALID_REQUEST", "unknown requestId")
+            result = await self.run_clawgw(*line)
+            self.assertEqual(result.code, 1)
+            self.assertIn("unknown requestId", result.err)
+            self.assertIn(listed, result.err)
+
+    async def test_a_command_that_is_missing(self) -> None:
+        result = await self.run_clawgw("sessions")
+        self.assertEqual(result.code, 2)
+        self.assertIn("List sessions, the latest first.", result.err)
+
+    async def test_files_that_are_no_text(self) -> None:
+        noise = self.state / "noise.jsonl"
+        noise.write_bytes(b"\xff\xfe")
+        for source, complaint in ((noise, "is not UTF-8 text"), (self.state, "Is a directory")):
+            result = await self.run_clawgw("canvas", "push", "--a2ui", str(source))
+            self.assertEqual(result.code, 2)
+            self.assertIn(f"SOURCE: {source}", result.err)
+            self.assertIn(complaint, result.err)
+            self.assertEqual(result.err.count("\n"), 1, result.err)
+        self.assertEqual(self.gateway.connects(), [])
+
+
+def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    """A command and all below it, each with its words."""
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, one in command.commands.items():
+            yield from commands(one, f"{path} {name}")

@@ -23,7 +23,7 @@ SCRIPT = Path(clawgw.__file__).resolve().parent.parent / "certs" / "make-dev-cer
 
 
 class MakeDevCerts(TestCase):
-    timeout = 30
+    timeout = 120
 
     def setUp(self) -> None:
         self.out = Path(self.mktemp()).resolve()
