@@ -2,7 +2,7 @@
 
 ``GatewayClient`` is one connection; the service that always has one, or is about to, is in
 ``client_service`` (apart, because a command is not to load a service framework). What can go wrong
-is in ``client_errors``; how a connection comes about, and what is promised on it, in
+is in ``client_errors``; how a connection is made in ``client_dialer``, what is promised on it in
 ``client_connection``; which secret is shown in ``client_connect``.
 """
 
@@ -14,14 +14,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from clawgw.client_connect import OPERATOR_SCOPES, ClientOptions
-from clawgw.client_connection import (
-    Connection,
-    Dialer,
-    EventCallback,
-    GapCallback,
-    Hello,
-    ignore,
-)
+from clawgw.client_connection import Connection
+from clawgw.client_dialer import Dialer
 from clawgw.client_errors import (
     CannotConnect,
     CertificateProblem,
@@ -34,6 +28,8 @@ from clawgw.client_errors import (
     RequestTimeout,
     TlsNameMismatch,
 )
+from clawgw.client_hello import Hello
+from clawgw.client_subscribers import EventCallback, GapCallback, ignore
 
 __all__ = [
     "OPERATOR_SCOPES",

@@ -14,15 +14,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from clawgw.client_connect import ClientOptions
-from clawgw.client_connection import (
-    Connection,
-    Dialer,
-    EventCallback,
-    GapCallback,
-    Hello,
-    ignore,
-)
+from clawgw.client_connection import Connection
+from clawgw.client_dialer import Dialer
 from clawgw.client_errors import ClientError, ConnectionLost, ConnectRefused
+from clawgw.client_hello import Hello
+from clawgw.client_subscribers import EventCallback, GapCallback, ignore
 
 __all__ = ["ReconnectingGatewayClient"]
 

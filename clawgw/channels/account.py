@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore, TimeoutError
 from twisted.logger import Logger
 
 from clawgw.channels.adapter import Provider
 from clawgw.channels.inbox import Inbox
 from clawgw.channels.messages import Inbound, Press
 from clawgw.channels.outbox import Courier
+from clawgw.channels.policy import silence
 from clawgw.channels.settings import TOKEN_VARIABLES, AccountSettings
 from clawgw.channels.supervisor import AccountStatus, Supervisor
 from clawgw.store import channels as table
@@ -22,6 +23,8 @@ DEFAULT_ACCOUNT = "default"
 
 AccountId = tuple[str, str]
 """Channel and account."""
+
+CLOSE_SECONDS = 10.0
 
 FETCHES = 4
 """Files that are fetched at a time."""
@@ -101,6 +104,7 @@ class Account:
             self.status.last_error = self.missing
             self.log.warn("not started: {why}", why=self.missing)
             return
+        self.warn(silence(self.policy) or "")
         await self.in_thread(_make_directory, self.directory)
         self.restart()
 
@@ -114,7 +118,11 @@ class Account:
         self._over = True
         await self.courier.stop(seconds)
         await self._supervisor.stop()
-        await self.adapter.close()
+        closing = Deferred.fromCoroutine(self.adapter.close())
+        try:
+            await closing.addTimeout(CLOSE_SECONDS, self.reactor)
+        except TimeoutError:
+            self.log.error("did not let go within {seconds:g} s", seconds=CLOSE_SECONDS)
 
     async def log_out(self) -> bool:
         """Give up the login, and disconnect; what is to be sent waits. Whether there was one.

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
@@ -308,16 +309,16 @@ class Adapter(ABC, Generic[SettingsT]):
         raise Unsupported(f"{self.channel} cannot {what}")
 
 
-Make = Callable[[str, Any, Host], Adapter[Any]]
-
-
 @dataclass(frozen=True)
 class Provider:
-    """A channel there can be: what it is called, how it is configured, what makes its adapter.
+    """A channel there can be: what it is called, how it is configured, where its adapter is.
+
+    A Gateway without the channel loads nothing of its adapter.
 
     Attributes:
         label, detail, image: how apps show it (`image` is an SF Symbols name).
         settings: the type of an account's section of the configuration.
+        adapter: its `Adapter`, as `module:Class`.
     """
 
     id: str
@@ -325,4 +326,22 @@ class Provider:
     detail: str
     image: str
     settings: type[AccountSettings]
-    make: Make = field(repr=False)
+    adapter: str
+
+    def load(self) -> type[Adapter[Any]]:
+        """The adapter's class; the first time that takes a moment: not for the reactor.
+
+        Raises:
+            ImportError: something that it needs is not there.
+        """
+        module, _, name = self.adapter.partition(":")
+        loaded: type[Adapter[Any]] = getattr(import_module(module), name)
+        return loaded
+
+    def make(self, account: str, settings: AccountSettings, host: Host) -> Adapter[Any]:
+        """An adapter for one account.
+
+        Raises:
+            ImportError: see `load`.
+        """
+        return self.load()(account, settings, host)

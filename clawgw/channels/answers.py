@@ -214,10 +214,10 @@ class _Show:
         while not self._over:
             text = self._text()
             if len(text) >= DRAFT_CHARS and text != shown:
-                part = self._part(text)
-                if part is None:
-                    return  # it has outgrown one message
                 try:
+                    part = self._part(text)
+                    if part is None:
+                        return  # it has outgrown one message
                     message_id = await self._show(message_id, part)
                 except (SendError, Unsupported, StoreError) as problem:
                     self.log.info("no draft: {why}", why=str(problem))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from clawgw.agents.delivery import Wanted
 from clawgw.agents.runs import RunManager
@@ -15,6 +16,7 @@ from clawgw.approvals.book import ApprovalBook
 from clawgw.channels.account import Account, Surroundings
 from clawgw.channels.answers import ChannelAnswers
 from clawgw.channels.approvals import ChatApprovals
+from clawgw.channels.fetching import Fetcher
 from clawgw.channels.hub import Hub
 from clawgw.channels.inbox import Inbox
 from clawgw.channels.media import MediaStore
@@ -72,6 +74,8 @@ class Channels:
         config: the configuration at the start.
     """
 
+    log = Logger()
+
     def __init__(self, config: Config, needs: Needs) -> None:
         self._config = config
         self._needs = needs
@@ -81,13 +85,12 @@ class Channels:
             needs.state_dir / "media", needs.in_thread, config.channels.media_days, reactor.seconds
         )
         self._reception = Reception(
-            reactor,
             database,
             self._find,
             routes_of(config, needs.keys),
             self.senders,
             needs.runs,
-            self._media,
+            Fetcher(reactor, self._media, self._find),
             Commands(needs.reset, self._session_status, self._approve),
             self._stranger_asked,
             now_ms,
@@ -108,7 +111,7 @@ class Channels:
         )
         self.dispatch = Dispatch(reactor, database, self.hub, needs.runs.book, now_ms)
         self._answers = ChannelAnswers(reactor, database, self.hub.of_target, self._address, now_ms)
-        needs.runs.answers = self._answers
+        needs.runs.delivery.answers = self._answers
         self.approvals = ChatApprovals(database, self.hub, needs.approvals, self.dispatch.queue)
         self._sources = MediaSources(
             reactor,
@@ -151,7 +154,8 @@ class Channels:
         self._media.days = config.channels.media_days
         self._sources.allow_private = config.channels.allow_private_media_urls
         await self._load()
-        await self.hub.apply(accounts_of(config.channels))
+        if self._config is config:  # else a later change has come, which does all there is to do
+            await self.hub.apply(accounts_of(config.channels))
 
     def asked(self, approval: Approval) -> None:
         """A question has come up; see `ApprovalBook`."""
@@ -169,11 +173,16 @@ class Channels:
         """Forget what is of no use any more."""
         now = self._needs.now_ms()
 
-        def change(connection: Connection) -> None:
+        def change(connection: Connection) -> int:
             inbox_table.prune(connection, now)
-            outbox_table.prune(connection, now)
+            return outbox_table.prune(connection, now)
 
-        await self._needs.database.write(change)
+        given_up = await self._needs.database.write(change)
+        if given_up:
+            self.log.warn(
+                "given up, as they could not be sent for a week: {count} message(s)",
+                count=given_up,
+            )
         await self.senders.prune()
         await self._media.sweep()
 
@@ -186,7 +195,7 @@ class Channels:
     async def _load(self) -> None:
         """Load the adapters that are configured, beside the reactor."""
         wanted = [
-            one.provider.id for one in accounts_of(self._config.channels) if one.settings.enabled
+            one.provider for one in accounts_of(self._config.channels) if one.settings.enabled
         ]
         await self._needs.in_thread(load, wanted)
 

@@ -8,18 +8,24 @@ begins with a slash is for the agent.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-HELP = """/new: begin a new conversation
-/stop: stop what I am doing
-/status: what is going on
-/whoami: your id here
-/help: this list"""
+COMMANDS: Mapping[str, str] = {
+    "new": "begin a new conversation",
+    "stop": "stop what I am doing",
+    "status": "what is going on",
+    "whoami": "your id here",
+    "help": "what I can be told",
+}
+"""The commands everybody is told of, in this order, each with what it does, as the bot says it.
 
-_NAMES = {
-    "new": "new", "reset": "new", "stop": "stop", "abort": "stop", "status": "status",
-    "whoami": "whoami", "id": "whoami", "help": "help", "commands": "help", "approve": "approve",
-}  # fmt: skip
+`/approve` is not among them: whoever may decide is told of it with the question."""
+
+HELP = "\n".join(f"/{name}: {does}" for name, does in COMMANDS.items())
+
+_ALIASES = {"reset": "new", "abort": "stop", "id": "whoami", "commands": "help"}
+_NAMES = {name: name for name in (*COMMANDS, "approve")} | _ALIASES
 
 
 class Command(NamedTuple):

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
+from hyperlink import EncodedURL
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionAborted
@@ -286,9 +287,13 @@ class Http:
 
     def _peer(self, url: str) -> Peer:
         try:
-            return Peer.of(url)
+            peer = Peer.of(url)
+            EncodedURL.from_text(url).to_uri()  # as treq does, in whose words it would show the URL
         except Unreachable as error:
             raise HttpUnreachable(f"{self._name}: {error}") from None
+        except ValueError:
+            raise HttpUnreachable(f"{self._name}: The address is not a URL.") from None
+        return peer
 
     def _at(self, peer: Peer) -> str:
         return f"{self._name} at {peer}"

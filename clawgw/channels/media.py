@@ -3,8 +3,8 @@
 What comes in is fetched into `media/inbound` of the state directory when its message is routed, so
 that the agent can be given it, and its path. What goes out is copied to `media/outbound`, because
 the original may be gone when a message is at last delivered. Both are only for the owner to read,
-and removed after `channels.mediaDays`. A file's name there is made by us; the name somebody gave it
-is kept for show only.
+and removed after `channels.mediaDays`; what goes out not before its message can wait no longer. A
+file's name there is made by us; the name somebody gave it is kept for show only.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shutil
 import stat
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +25,7 @@ from twisted.internet.defer import Deferred
 
 from clawgw.channels.adapter import SendRefused
 from clawgw.channels.messages import MediaKind, OutMedia
+from clawgw.store.outbox import KEPT_MS
 
 DAY_SECONDS = 24 * 3600
 MAX_BYTES = 100 * 1024 * 1024
@@ -118,11 +120,9 @@ class MediaStore:
         return media_of(path, name, mime_type)
 
     def _sweep(self) -> None:
-        oldest = self._seconds() - self.days * DAY_SECONDS
-        for directory in (self._inbound, self._outbound):
-            for entry in os.scandir(directory):
-                if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < oldest:
-                    os.unlink(entry.path)
+        kept = self.days * DAY_SECONDS
+        _remove_older(self._inbound, self._seconds() - kept)
+        _remove_older(self._outbound, self._seconds() - max(kept, KEPT_MS / 1000))
 
 
 def media_of(path: Path, name: str, mime_type: str) -> OutMedia:
@@ -147,6 +147,13 @@ def suffix_of(name: str, mime_type: str) -> str:
     """The end of a file's name, for programs that go by it."""
     found = _SUFFIX.search(name)
     return found.group().lower() if found else mimetypes.guess_extension(mime_type) or ""
+
+
+def _remove_older(directory: Path, oldest: float) -> None:
+    for entry in os.scandir(directory):
+        with suppress(FileNotFoundError):  # a file that is being fetched has got its name
+            if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < oldest:
+                os.unlink(entry.path)
 
 
 def _open(path: Path) -> Any:

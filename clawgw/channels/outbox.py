@@ -2,8 +2,8 @@
 
 A message is queued in a transaction (`put`), often one that ends a run or answers a request; from
 then on it is delivered whatever is killed in between. Each account has a `Courier`. The messages of
-one chat go one after the other, a few chats at a time. A message is cut into parts at its first
-attempt, and stays cut that way.
+one chat go one after the other; a few chats at a time, each in its turn. A message is cut into
+parts at its first attempt, and stays cut that way.
 
 Before a part is handed to the provider that is written down (`trying`); afterwards what came of it.
 So a crash, or a connection lost at the wrong moment, leaves a part whose outcome is unknown:
@@ -16,7 +16,8 @@ So a crash, or a connection lost at the wrong moment, leaves a part whose outcom
   makes a person's phone ring for ever.
 
 What the provider certainly did not take is tried again, with the provider's own waiting time or a
-growing one; for so many days. What the provider refuses fails at once, and the chat goes on.
+growing one; for so many days. What the provider refuses fails at once, and so does what cannot be
+cut; the chat goes on.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from clawgw.channels.adapter import (
@@ -47,6 +49,7 @@ from clawgw.store.outbox import NewOutboxRow, OutboxRow
 
 MOST_CHATS = 8
 SEND_SECONDS = 180.0
+CANCEL_SECONDS = 5.0
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 300.0
 LONGEST_ASKED = 3600.0
@@ -156,6 +159,7 @@ class Courier:
         self.doubles = 0
         self._open = False
         self._stopping = False
+        self._going_on = False
 
     # What is to be delivered
 
@@ -188,12 +192,16 @@ class Courier:
         self._go_on()
 
     async def stop(self, seconds: float) -> None:
-        """Begin nothing more, and give what is being sent so many seconds."""
+        """Begin nothing more, and give what is being sent so many seconds.
+
+        Of a message of several parts only the one that is being sent: the next start has the rest.
+        """
         self._stopping = True
         busy = list(self._busy.values())
         if busy:
             timer = self._reactor.callLater(seconds, _cancel, busy)
-            await DeferredList([_follow(work) for work in busy])
+            over = DeferredList([_follow(work) for work in busy], consumeErrors=True)
+            await over.addTimeout(seconds + CANCEL_SECONDS, self._reactor)
             if timer.active():
                 timer.cancel()
         for seq in list(self._watchers):
@@ -206,16 +214,23 @@ class Courier:
         self._go_on()
 
     def _go_on(self) -> None:
-        while self._ready and len(self._busy) < MOST_CHATS and self._open and not self._stopping:
+        if self._going_on:  # what we have begun ended at once; the loop sees it
+            return
+        self._going_on = True
+        while self._ready and len(self._busy) < MOST_CHATS and self._may_send():
             pause = self._paused_until - self._reactor.seconds()
             if pause > 0:
                 self._wait(pause)
-                return
+                break
             chat = self._ready.popleft()
             work: Deferred[Any] = Deferred.fromCoroutine(self._serve(chat))
             self._busy[chat] = work
             work.addErrback(self._trouble, chat)
             work.addCallback(self._served, chat)
+        self._going_on = False
+
+    def _may_send(self) -> bool:
+        return self._open and not self._stopping
 
     def _wait(self, pause: float) -> None:
         """Go on after the account's pause, with one timer for however much waits."""
@@ -239,21 +254,19 @@ class Courier:
         self._go_on()
 
     async def _serve(self, chat: str) -> float | None:
-        """Deliver what waits in a chat; returns for how long it has to wait."""
+        """Deliver the next message of a chat; returns for how long the chat has to wait."""
         queue = self._chats[chat]
-        while queue and self._open and not self._stopping:
-            try:
-                pause = await self._deliver(queue[0])
-            except StoreError as problem:
-                self.log.warn("{why}; sending will go on", why=str(problem))
-                pause = STORE_PAUSE
-            if pause is not None:
-                return pause
+        try:
+            pause = await self._deliver(queue[0])
+        except StoreError as problem:
+            self.log.warn("{why}; sending will go on", why=str(problem))
+            pause = STORE_PAUSE
+        if pause is None:
             self._tries.pop(chat, None)
             seq = queue.popleft()
             self._known.discard(seq)
             self._tell(seq)
-        return None
+        return pause
 
     def _tell(self, seq: int) -> None:
         for waiting in self._watchers.pop(seq, ()):
@@ -269,6 +282,8 @@ class Courier:
         try:
             shipment = await self._shipment(row)
             while shipment.done < len(shipment.parts):
+                if not self._may_send():
+                    return 0.0
                 await self._step(shipment)
             return None
         except (SendRefused, Unsupported) as problem:
@@ -284,14 +299,7 @@ class Courier:
         return None
 
     async def _shipment(self, row: OutboxRow) -> _Shipment:
-        parts = () if row.parts is None else _parts_in(row.parts)
-        if not parts:
-            message = _body(row.body or b"{}")
-            keys = lambda number: part_key(row.key, number)  # noqa: E731
-            parts = await self._split(message, keys)
-            if not parts:
-                raise SendRefused("there is nothing to send")
-            await self._database.write(table.update, row.seq, parts=_encode(parts))
+        parts = await self._parts(row)
         target = Target(
             channel=row.channel,
             account=row.account,
@@ -302,6 +310,27 @@ class Courier:
             row, target, parts, _ids(row.ids), row.done, row.doubts, row.doubled,
             unknown=row.state == "trying", tried_at=row.tried_at or row.created_at,
         )  # fmt: skip
+
+    async def _parts(self, row: OutboxRow) -> tuple[Part, ...]:
+        """The parts of a message, as they were cut once and for all.
+
+        Raises:
+            SendRefused: there are none.
+        """
+        try:
+            if row.parts is not None:
+                return _parts_in(row.parts)
+            keys = lambda number: part_key(row.key, number)  # noqa: E731
+            parts = await self._split(_body(row.body or b"{}"), keys)
+        except (SendRefused, CancelledError):
+            raise
+        except Exception as problem:  # noqa: BLE001 - it would be the same the next time
+            self.log.failure("{name}: message {seq}", name=self._name, seq=row.seq)
+            raise SendRefused(f"it could not be cut: {type(problem).__name__}") from None
+        if not parts:
+            raise SendRefused("there is nothing to send")
+        await self._database.write(table.update, row.seq, parts=_encode(parts))
+        return parts
 
     async def _split(self, message: Outbound, key: Callable[[int], str]) -> tuple[Part, ...]:
         """The parts of a message; a long text is cut in a thread."""
@@ -369,10 +398,18 @@ class Courier:
             over = {
                 "state": "delivered", "body": None, "parts": None, "ended_at": self._now_ms(),
             }  # fmt: skip
-        await self._update(
-            shipment, done=shipment.done, doubts=0, ids=_encode(shipment.ids).decode(), **over
-        )
+        over |= {"done": shipment.done, "doubts": 0, "ids": _encode(shipment.ids).decode()}
+        await self._noted(shipment, over)
         self._on_sent(None)
+
+    async def _noted(self, shipment: _Shipment, columns: dict[str, Any]) -> None:
+        """Write down what has arrived, until it stands: forgotten, it would be sent again."""
+        while True:
+            try:
+                return await self._update(shipment, **columns)
+            except StoreError as problem:
+                self.log.warn("{why}; what was sent will be noted again", why=str(problem))
+                await deferLater(self._reactor, STORE_PAUSE)
 
     async def _fail(self, row: OutboxRow, why: str) -> None:
         now = self._now_ms()

@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from clawgw.channels.messages import Inbound, Sender
+from clawgw.channels.messages import Chat, Inbound, Sender
 
 DmPolicy = Literal["pairing", "allowlist", "open", "disabled"]
 GroupPolicy = Literal["open", "allowlist", "disabled"]
@@ -80,14 +80,50 @@ def judge(message: Inbound, policy: Policy, approved: Collection[str]) -> Verdic
     return verdict
 
 
-def may_decide(sender: Sender, policy: Policy, approved: Collection[str]) -> bool:
-    """Whether a sender is the operator's own choice, by name or by approval: not merely `*`."""
-    return listed(sender, policy.allow_from) or sender.id in approved
+def may_decide(
+    sender: Sender, policy: Policy, approved: Collection[str], chat: Chat | None = None
+) -> bool:
+    """Whether a sender is the operator's own choice, by name or by approval: not merely `*`.
+
+    Args:
+        chat: where; in a group those count too who are listed for it.
+    """
+    if listed(sender, policy.allow_from) or sender.id in approved:
+        return True
+    if chat is None or chat.kind == "direct":
+        return False
+    rule = group_rule(chat, policy)
+    own = None if rule is None else rule.allow_from
+    return listed(sender, policy.group_allow_from if own is None else own)
 
 
 def listed(sender: Sender, entries: frozenset[str]) -> bool:
     """Whether an allowlist names the sender."""
     return sender.id.lower() in entries or any(name in entries for name in sender.names)
+
+
+def is_heard(chat: Chat, policy: Policy) -> bool:
+    """Whether anybody at all may count in a chat; if not, nobody need read what is said there."""
+    if chat.kind == "direct":
+        return policy.dm == "pairing" or (policy.dm != "disabled" and bool(policy.allow_from))
+    rule = group_rule(chat, policy)
+    if policy.group == "disabled" or (rule is not None and not rule.enabled):
+        return False
+    if rule is None and policy.groups:
+        return False
+    allowed, _ = _group_list(rule, policy)
+    return allowed is None or bool(allowed)
+
+
+def silence(policy: Policy) -> str | None:
+    """Why no direct message will ever be answered, though none was forbidden; None: some are."""
+    if policy.dm not in ("open", "allowlist") or policy.allow_from:
+        return None
+    everybody = ' (for everybody write "*" there)' if policy.dm == "open" else ""
+    return (
+        f'dmPolicy is "{policy.dm}" but allowFrom names nobody{everybody}: '
+        "no direct message is answered"
+    )
 
 
 def _direct(sender: Sender, policy: Policy, approved: Collection[str]) -> Verdict:
@@ -107,7 +143,7 @@ def _direct(sender: Sender, policy: Policy, approved: Collection[str]) -> Verdic
 def _group(message: Inbound, policy: Policy) -> Verdict:
     if policy.group == "disabled":
         return Verdict("drop", "groups are disabled")
-    rule = group_rule(message, policy)
+    rule = group_rule(message.chat, policy)
     if rule is not None and not rule.enabled:
         return Verdict("drop", "this group is disabled")
     refusal = _group_refusal(message.sender, rule, policy)
@@ -121,9 +157,8 @@ def _group(message: Inbound, policy: Policy) -> Verdict:
     return Verdict("answer", system_prompt=rule.system_prompt if rule else None)
 
 
-def group_rule(message: Inbound, policy: Policy) -> GroupRule | None:
+def group_rule(chat: Chat, policy: Policy) -> GroupRule | None:
     """The rule of a group: its thread's, its own, an enclosing one's, or `*`'s."""
-    chat = message.chat
     keys = [f"{chat.id}:{chat.thread}"] if chat.thread else []
     for key in (*keys, chat.id, *chat.parents, ANYBODY):
         if key in policy.groups:
@@ -134,10 +169,16 @@ def group_rule(message: Inbound, policy: Policy) -> GroupRule | None:
 def _group_refusal(sender: Sender, rule: GroupRule | None, policy: Policy) -> str | None:
     if rule is None and policy.groups:
         return "this group is not in groups"
-    if rule is not None and rule.allow_from is not None:
-        allowed, where = rule.allow_from, "allowFrom of this group"
-    elif policy.group == "open":
+    allowed, where = _group_list(rule, policy)
+    if allowed is None or ANYBODY in allowed or listed(sender, allowed):
         return None
-    else:
-        allowed, where = policy.group_allow_from or policy.allow_from, "groupAllowFrom"
-    return None if ANYBODY in allowed or listed(sender, allowed) else f"not in {where}"
+    return f"not in {where}"
+
+
+def _group_list(rule: GroupRule | None, policy: Policy) -> tuple[frozenset[str] | None, str]:
+    """Who may speak in a group, None for everybody; and where that stands."""
+    if rule is not None and rule.allow_from is not None:
+        return rule.allow_from, "allowFrom of this group"
+    if policy.group == "open":
+        return None, ""
+    return policy.group_allow_from or policy.allow_from, "groupAllowFrom"

@@ -43,11 +43,13 @@ def accounts_of(channels: Channels) -> Iterator[Configured]:
             yield Configured(provider, "default", section)
 
 
-def load(channels: Iterable[str]) -> None:
-    """Load these channels' adapters, which takes a moment the first time: not for the reactor.
+def load(providers: Iterable[Provider]) -> None:
+    """Load these channels' adapters, and what cuts the messages that they are given to send.
 
-    What cannot be loaded is found out, and said, when its account is made.
+    The first time that takes a moment: not for the reactor. What cannot be loaded is found out, and
+    said, when its account is made.
     """
-    for channel in channels:
-        with suppress(ImportError):
-            import_module(f"clawgw.channels.{channel}.adapter")
+    for provider in providers:
+        with suppress(Exception):
+            provider.load()
+            import_module("clawgw.channels.chunks")

@@ -14,20 +14,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec.structs import replace
-from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.task import deferLater
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from clawgw.agents.prompts import File, Prompt
 from clawgw.agents.runs import Admitted, RunManager
 from clawgw.channels.account import Account
-from clawgw.channels.adapter import SendLater, SendRefused, Unsupported
 from clawgw.channels.answers import ReplyTo
 from clawgw.channels.commands import HELP, Command, command_in
 from clawgw.channels.envelope import context_of, plain, text_of, who
-from clawgw.channels.media import MediaStore
-from clawgw.channels.messages import Inbound, Media, Outbound, Target
+from clawgw.channels.fetching import Fetcher
+from clawgw.channels.messages import Inbound, Outbound, Target
 from clawgw.channels.outbox import put
 from clawgw.channels.policy import Verdict, judge, may_decide
 from clawgw.channels.routing import Routes
@@ -40,11 +37,7 @@ from clawgw.store.channels import SenderRow
 from clawgw.store.database import Connection, Database
 from clawgw.store.inbox import InboxRow
 
-FETCH_TRIES = 4
-FETCH_PAUSE = 2.0
-FETCH_SECONDS = 120.0
 MOST_REFUSALS = 1000
-MEGABYTE = 1024 * 1024
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Inbound).decode
@@ -68,7 +61,6 @@ class Reception:
     """Decides about messages; the `Incoming` of the inbox.
 
     Args:
-        reactor: for pauses.
         accounts: the account of a row, None where there is none any more.
         routes: which session a message belongs to.
         stranger_asked: told of a stranger who was given a code.
@@ -78,30 +70,26 @@ class Reception:
 
     def __init__(
         self,
-        reactor: Any,
         database: Database,
         accounts: Callable[[str, str], Account | None],
         routes: Routes,
         senders: SenderBook,
         runs: RunManager,
-        media: MediaStore,
+        fetcher: Fetcher,
         commands: Commands,
         stranger_asked: Callable[[SenderRow], None],
         now_ms: Callable[[], int],
     ) -> None:
-        self._reactor = reactor
         self._database = database
         self._accounts = accounts
         self.routes = routes
         self._senders = senders
         self._runs = runs
-        self._media = media
+        self._fetcher = fetcher
         self._commands = commands
         self._stranger_asked = stranger_asked
         self._now_ms = now_ms
         self._refusals: set[tuple[str, ...]] = set()
-
-    # Files
 
     def needs_time(self, row: InboxRow, message: Inbound) -> bool:
         """Whether there are files to fetch, or a command to obey before what comes after it."""
@@ -113,43 +101,7 @@ class Reception:
 
     async def prepare(self, row: InboxRow, message: Inbound) -> Inbound:
         """Fetch the files of a message."""
-        account = self._accounts(row.channel, row.account)
-        if account is None:
-            return message
-        files = [
-            await account.fetches.run(_deferred(self._fetch), account, row, number, media)
-            for number, media in enumerate(message.media)
-        ]
-        return replace(message, media=tuple(files))
-
-    async def _fetch(self, account: Account, row: InboxRow, number: int, media: Media) -> Media:
-        path = self._media.inbound(row.seq, number, media.name, media.mime_type)
-        most = account.settings.media_max_mb * MEGABYTE
-        if media.size > most:
-            return replace(media, problem=f"larger than {account.settings.media_max_mb} MB")
-        problem = "it could not be fetched"
-        for attempt in range(FETCH_TRIES):
-            try:
-                return await self._fetch_once(account, media, path, most)
-            except (SendRefused, Unsupported) as trouble:
-                return replace(media, problem=str(trouble))
-            except SendLater as trouble:
-                problem = str(trouble)
-                pause = trouble.retry_after or FETCH_PAUSE * 2**attempt
-            except TimeoutError:
-                problem, pause = "it did not come in time", FETCH_PAUSE
-            except Exception as trouble:  # noqa: BLE001 - the message has to go on without it
-                self.log.failure("{channel}: while fetching a file", channel=account.channel)
-                return replace(media, problem=f"fetching failed: {type(trouble).__name__}")
-            if attempt + 1 < FETCH_TRIES:
-                await deferLater(self._reactor, min(pause, 30.0))
-        return replace(media, problem=problem)
-
-    async def _fetch_once(self, account: Account, media: Media, path: Path, most: int) -> Media:
-        work = Deferred.fromCoroutine(account.adapter.fetch(media, path, most))
-        work.addTimeout(FETCH_SECONDS, self._reactor)
-        fetched = await work
-        return replace(fetched, path=str(path))
+        return await self._fetcher.fetch(row, message)
 
     # Deciding
 
@@ -283,7 +235,8 @@ class Reception:
         self, account: Account, row: InboxRow, message: Inbound, command: Command
     ) -> None:
         name = self.routes.session(row.channel, row.account, message)
-        known = may_decide(message.sender, account.policy, self._senders.approved(*account.id))
+        approved = self._senders.approved(*account.id)
+        known = may_decide(message.sender, account.policy, approved, message.chat)
         if command.name in ("new", "stop") and not known:
             text = "Only somebody my operator has listed can do that."
         elif command.name == "new":
@@ -325,7 +278,9 @@ class Reception:
         seq = await self._database.write(change)
         if seq is None:
             return False
-        account.courier.take(seq, target.chat)
+        now = self._accounts(row.channel, row.account)  # another one, if its settings have changed
+        if now is not None:
+            now.courier.take(seq, target.chat)
         return True
 
 
@@ -354,7 +309,3 @@ def _files(message: Inbound) -> tuple[File, ...]:
         for media in message.media
         if media.path
     )
-
-
-def _deferred(function: Callable[..., Any]) -> Callable[..., Deferred[Any]]:
-    return lambda *args: Deferred.fromCoroutine(function(*args))

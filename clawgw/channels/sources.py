@@ -20,12 +20,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from clawgw.channels.adapter import SendRefused
 from clawgw.channels.media import MAX_BYTES, MediaStore, media_of, type_of
 from clawgw.channels.messages import OutMedia
 from clawgw.protocol.errors import RequestError, invalid, unavailable
+
+LOOKUPS = 2
+"""Names that are looked up at a time: where nobody answers, each holds a thread for long."""
+
+_WITH_IPV4 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 
 
 class MediaSources:
@@ -54,6 +59,7 @@ class MediaSources:
         self._roots = roots
         self._private = private
         self.allow_private = allow_private
+        self._lookups = DeferredSemaphore(LOOKUPS)
         self._http: Any = None
 
     async def bring(self, where: str, name: str | None, mime_type: str | None) -> OutMedia:
@@ -131,7 +137,7 @@ class MediaSources:
         # Not needed by a Gateway that sends no files, and slow to load.
         from clawgw.channels import http
 
-        await self._in_thread(self._check_host, urlsplit(url).hostname or "")
+        await self._lookups.run(self._in_thread, self._check_host, urlsplit(url).hostname or "")
         if self._http is None:
             # Asked again when it is connected: a name may lead elsewhere by then.
             self._http = http.Http(self._reactor, "mediaUrl", allowed=self._is_allowed)
@@ -167,7 +173,23 @@ class MediaSources:
                 )
 
     def _is_allowed(self, address: str) -> bool:
-        return self.allow_private or ipaddress.ip_address(address.partition("%")[0]).is_global
+        return self.allow_private or _is_public(address)
+
+
+def _is_public(address: str) -> bool:
+    """Whether an IP address is in the public internet, and what it may be translated to as well."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    inner = _translated(found) if isinstance(found, ipaddress.IPv6Address) else None
+    return all(one.is_global and not one.is_multicast for one in (found, inner) if one is not None)
+
+
+def _translated(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address in an IPv6 one: 6to4 (RFC 3056), NAT64 (RFC 6052), the old `::a.b.c.d`."""
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if any(address in network for network in _WITH_IPV4):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None
 
 
 def _no_source() -> RequestError:

@@ -160,7 +160,7 @@ class Supervisor:
         else:
             self._log.failure("the adapter failed", failure)
             why = f"the adapter failed: {type(problem).__name__}"
-        self._log.warn("{why}; trying again in {pause:.0f} s", why=why, pause=pause)
+        self._log.warn("{why}; trying again in {pause:.0f} s", why=why.rstrip("."), pause=pause)
         self._set(health="reconnecting", last_error=why)
         return pause
 

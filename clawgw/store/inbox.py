@@ -98,11 +98,6 @@ def take_heard(
     return [row[0] for row in reversed(rows)]
 
 
-def counts(connection: Connection) -> dict[str, int]:
-    """How many messages there are, by state."""
-    return dict(connection.execute("SELECT state, count(*) FROM inbox GROUP BY state").fetchall())
-
-
 def prune(connection: Connection, now_ms: int) -> None:
     """Forget what no provider sends again."""
     connection.execute(

@@ -94,19 +94,13 @@ def update(connection: Connection, /, seq: int, **columns: Any) -> None:
     connection.execute(f"UPDATE outbox SET {names} WHERE seq = ?", (*columns.values(), seq))
 
 
-def counts(connection: Connection) -> dict[str, int]:
-    """How many messages there are, by state, and `doubled`."""
-    found = dict(connection.execute("SELECT state, count(*) FROM outbox GROUP BY state").fetchall())
-    doubled = connection.execute("SELECT coalesce(sum(doubled), 0) FROM outbox").fetchone()[0]
-    return {**found, "doubled": doubled}
-
-
-def prune(connection: Connection, now_ms: int) -> None:
-    """Forget what has been over for long, or waits for an account that is gone."""
-    connection.execute(
+def prune(connection: Connection, now_ms: int) -> int:
+    """Forget what has been over for long, and give up what has waited as long; returns how many."""
+    given_up = connection.execute(
         "UPDATE outbox SET state = 'failed', ended_at = ?, body = NULL, parts = NULL,"
-        " error = 'its account was not there for a week'"
+        " error = 'it could not be sent for a week'"
         " WHERE state IN ('queued', 'trying') AND created_at <= ?",
         (now_ms, now_ms - KEPT_MS),
     )
     connection.execute("DELETE FROM outbox WHERE ended_at <= ?", (now_ms - KEPT_MS,))
+    return given_up.rowcount

@@ -163,13 +163,15 @@ class ConversationCase(SynchronousTestCase):
         self.events = RecordedEvents()
         self.agents = {"main": ToyAgent(), "work": ToyAgent()}
         agents: Any = self.agents
-        self.runs = RunManager(self.clock, self.database, agents, self.events, 600.0, now_ms)
-        self.addCleanup(self.runs.stop)
         keys = SessionKeys("main", ["main", "work"])
-        self.book = self.runs.book = SessionBook(
+        self.book = SessionBook(
             self.database, keys, "store", lambda *_: ModelInfo("toy", "toy", 1000),
-            self.runs.active_sessions, self.events, now_ms,
+            lambda: self.runs.active_sessions(), self.events, now_ms,
         )  # fmt: skip
+        self.runs = RunManager(
+            self.clock, self.database, self.book, agents, self.events, 600.0, now_ms
+        )
+        self.addCleanup(self.runs.stop)
         sessions = SessionMethods(
             self.database, self.book, self.runs,
             lambda agent, session: self.agents[agent].forget_session(session), now_ms,

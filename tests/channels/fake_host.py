@@ -139,7 +139,7 @@ class Running:
 class AdapterCase(TestCase):
     """A test of an adapter against a fake in this process."""
 
-    timeout = 60
+    timeout = 240
 
     def setUp(self) -> Any:
         from twisted.internet import reactor

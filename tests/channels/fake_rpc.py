@@ -43,8 +43,8 @@ class Fault:
         method: which, `*` for any.
         kind: `refuse`: answers `error` and does nothing; `silence`: does it, and never answers;
             `die`: goes away before doing it; `act-and-die`: does it, and goes away without an
-            answer; `delay`: answers `seconds` later; `garbage`: writes lines that are no JSON-RPC
-            before the answer; `twice`: answers two times.
+            answer; `delay`: answers `seconds` later; `hold`: answers at `release`; `garbage`:
+            writes lines that are no JSON-RPC before the answer; `twice`: answers two times.
         times: for how many calls.
         account: only calls for this account.
     """
@@ -150,6 +150,7 @@ class FakeRpc(Factory):
         self.started = 0
         self.protocols: set[Protocol] = set()
         self._faults: list[Fault] = []
+        self._held: list[tuple[Call, Any]] = []
         self._ports: list[Any] = []
         self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
         self.relay_port = 0
@@ -188,6 +189,12 @@ class FakeRpc(Factory):
     def fault(self, method: str, kind: str, **details: Any) -> None:
         """Let something go wrong; see `Fault`."""
         self._faults.append(Fault(method, kind, **details))
+
+    def release(self) -> None:
+        """Give the answers that were held."""
+        held, self._held = self._held, []
+        for call, result in held:
+            self._reply(call, result)
 
     def cut(self) -> None:
         """Every child dies and every connection is lost, in the middle of whatever they do."""
@@ -247,6 +254,8 @@ class FakeRpc(Factory):
             call.session.done()
         elif fault is not None and kind == "delay":
             self.reactor.callLater(fault.seconds, self._reply, call, result)
+        elif kind == "hold":
+            self._held.append((call, result))
         else:
             if kind == "garbage":
                 call.session.write('INFO  Starting\n{"jsonrpc": "2.0", "id"\n[]\n\u0000\udcff\n')

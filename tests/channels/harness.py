@@ -27,7 +27,7 @@ from clawgw.store.database import SqliteDatabase
 from clawgw.store.inbox import InboxRow
 
 LOOK_SECONDS = 0.01
-SECONDS = 30.0
+SECONDS = 90.0
 
 
 class Recorder:
@@ -51,7 +51,7 @@ class Recorder:
 class ChannelCase(TestCase):
     """A test with accounts in it."""
 
-    timeout = 120
+    timeout = 300
 
     def setUp(self) -> None:
         self.reactor: Any = the_reactor

@@ -128,7 +128,12 @@ class ToyAdapter(Adapter[ToyAccount]):
 
 
 TOY = Provider(
-    id="toy", label="Toy", detail="Toy bot", image="gift", settings=ToySettings, make=ToyAdapter
+    id="toy",
+    label="Toy",
+    detail="Toy bot",
+    image="gift",
+    settings=ToySettings,
+    adapter=f"{__name__}:ToyAdapter",
 )
 
 

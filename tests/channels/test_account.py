@@ -8,6 +8,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import formatEvent, globalLogPublisher
 
+from clawgw.channels.account import CLOSE_SECONDS
 from clawgw.channels.adapter import Fault, LoggedOut, SendRefused
 from clawgw.channels.messages import Chat, Press
 from clawgw.store import outbox as outbox_table
@@ -29,6 +30,11 @@ class Life(AccountCase):
         self.assertEqual(account.status.last_error, "a token is missing: set token")
         self.assertEqual(self.adapter.lives, [])
         self.assertFalse(account.status.running)
+
+    def test_an_account_that_answers_nobody_says_so(self) -> None:
+        account = self.start(dmPolicy="open")
+        self.assertIn("allowFrom names nobody", account.status.warning or "")
+        self.assertTrue(account.status.running)
 
     def test_what_waits_goes_out_in_its_order(self) -> None:
         first = self.queue("first")
@@ -69,6 +75,18 @@ class Life(AccountCase):
         self.successResultOf(stopped)
         self.assertTrue(self.delivered(seq))
         self.assertFalse(account.status.running)
+
+    def test_an_adapter_that_does_not_let_go_holds_nothing_up(self) -> None:
+        account = self.start()
+
+        async def never() -> None:
+            await Deferred()
+
+        self.patch(self.adapter, "close", never)
+        stopped = Deferred.fromCoroutine(account.stop(3.0))
+        self.assertNoResult(stopped)
+        self.clock.advance(CLOSE_SECONDS)
+        self.successResultOf(stopped)
 
     def test_after_a_logout_somebody_has_to_log_in(self) -> None:
         account = self.start()

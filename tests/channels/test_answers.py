@@ -10,7 +10,7 @@ from clawgw.agents.acp import AgentUnavailable
 from clawgw.agents.delivery import Wanted
 from clawgw.agents.outcomes import Outcome
 from clawgw.agents.runs import RESTARTED
-from clawgw.channels import answers
+from clawgw.channels import answers, chunks
 from clawgw.channels.adapter import SendLater, Unsupported
 from clawgw.channels.answers import answer_of
 from clawgw.protocol.errors import RequestError
@@ -153,7 +153,7 @@ class Typing(Case):
 
     def test_not_for_ever(self) -> None:
         self.begin()
-        self.patch(self.runs, "_timeout_seconds", 0)
+        self.patch(self.runs._answering, "_timeout_seconds", 0)
         self.clock.pump([4.0] * 145)
         self.assertLessEqual(self.adapter.typed, answers.TYPING_SECONDS_AT_MOST / 4)
 
@@ -260,6 +260,19 @@ class Drafts(Case):
             self.assertEqual((last.text, last.edit), (f"{LONG} The end.", None))
             self.assertEqual(self.run_states()[-1], "ok")
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_nor_does_one_that_cannot_be_cut(self) -> None:
+        cut = chunks.chunks
+
+        def fail(text: str, *args: Any, **kw: Any) -> Any:
+            if text.endswith("…"):
+                raise RecursionError("too deep")
+            return cut(text, *args, **kw)
+
+        self.patch(chunks, "chunks", fail)
+        self.draft().end(" The end.")
+        self.assertEqual((self.sent, self.run_states()), ([f"{LONG} The end."], ["ok"]))
+        self.assertEqual(len(self.flushLoggedErrors(RecursionError)), 1)
 
     def test_an_edit_that_fails_neither(self) -> None:
         async def fail(*_: Any) -> None:

@@ -96,7 +96,7 @@ class Addresses(SynchronousTestCase):
 class LinkTestCase(TestCase):
     """A link, and all it said."""
 
-    timeout = 30
+    timeout = 120
 
     def setUp(self) -> None:
         from twisted.internet import reactor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from clawgw.channels.commands import Command, command_in
+from clawgw.channels.commands import COMMANDS, HELP, Command, command_in
 
 
 class Commands(SynchronousTestCase):
@@ -16,6 +16,12 @@ class Commands(SynchronousTestCase):
             ("/whoami", "whoami"), ("/help", "help"),
         ):  # fmt: skip
             self.assertEqual(command_in(text), Command(name, ()))
+
+    def test_help_tells_of_each(self) -> None:
+        told = [line.partition(":")[0] for line in HELP.splitlines()]
+        self.assertEqual(told, [f"/{name}" for name in COMMANDS])
+        for name in COMMANDS:
+            self.assertEqual(command_in(f"/{name}"), Command(name, ()))
 
     def test_words(self) -> None:
         self.assertEqual(command_in("/approve ab12 once"), Command("approve", ("ab12", "once")))

@@ -80,7 +80,7 @@ class CountingSite(Site):
 
 
 class HttpTestCase(TestCase):
-    timeout = 20
+    timeout = 90
 
     def setUp(self) -> None:
         keep_out_of_log(self, "a-token", "a-ticket", "Bot ")
@@ -323,6 +323,13 @@ class Failing(HttpTestCase):
     async def test_what_is_no_url_is_said_without_showing_it(self) -> None:
         for url in (f"ftp://x/{SECRET}", f"//{SECRET}", "http://[", f"http://h:port/{SECRET}"):
             await self.failure(HttpUnreachable, self.http.request("GET", url))
+
+    async def test_so_it_is_with_a_host_that_nobody_can_have(self) -> None:
+        for host in ("a b", "a_b", "a..b", "-", "%31.0.0.1", "[::1%25lo]", "x@y@h", "a" * 300):
+            url = f"http://{host}/{SECRET}"
+            text = await self.failure(HttpUnreachable, self.http.request("GET", url))
+            self.assertEqual(text, "Telegram: The address is not a URL.", host)
+            await self.failure(HttpUnreachable, self.http.download(url, self.directory / "file"))
 
     async def test_an_untrusted_certificate_ends_it_before_anything_is_sent(self) -> None:
         pair = make_pair(self.directory, "server")

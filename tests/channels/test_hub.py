@@ -13,16 +13,12 @@ from clawgw.channels.hub import STOP_SECONDS, Hub
 from clawgw.channels.messages import Target
 from clawgw.channels.providers import Configured
 from clawgw.protocol.errors import RequestError
+from tests.channels import support
 from tests.channels.accounts import AccountCase
 from tests.channels.support import TOY, ToyAdapter, ToySettings
 
-
-def refuse(*_: Any) -> Any:
-    raise ImportError("a library is missing")
-
-
 OTHER = replace(TOY, id="other", label="Other")
-BROKEN = replace(TOY, id="broken", label="Broken", make=refuse)
+BROKEN = replace(TOY, id="broken", label="Broken", adapter="tests.channels.missing:Adapter")
 
 
 def one(name: str = "default", provider: Provider = TOY, **settings: Any) -> Configured:
@@ -161,19 +157,21 @@ class Applying(Case):
     def test_changes_are_made_one_after_the_other(self) -> None:
         made: list[ToyAdapter] = []
 
-        def make(*given: Any) -> ToyAdapter:
-            made.append(ToyAdapter(*given))
-            return made[-1]
+        def make(name: str, *given: Any) -> ToyAdapter:
+            adapter = ToyAdapter(name, *given)
+            if name == "default":
+                made.append(adapter)
+            return adapter
 
-        toy = replace(TOY, make=make)
-        self.apply(one(provider=toy))
+        self.patch(support, "ToyAdapter", make)
+        self.apply(one())
         account = self.hub.find("toy", "default")
         assert account is not None
         made[0].outcomes.append(Deferred())
         account.courier.take(self.queue("slow"), "7")
         changes = [
-            self.begin(one(provider=toy, token="x")),
-            self.begin(one(provider=toy, token="y"), one("work")),
+            self.begin(one(token="x")),
+            self.begin(one(token="y"), one("work")),
         ]
         self.clock.pump([STOP_SECONDS] * 2)
         for change in changes:
@@ -195,9 +193,9 @@ class Troubles(Case):
     def test_one_that_cannot_be_made_does_not_stop_the_others(self) -> None:
         self.apply(one(provider=BROKEN), one())
         self.assertTrue(self.running())
-        self.assertEqual(len(self.flushLoggedErrors(ImportError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(ModuleNotFoundError)), 1)
         problem = self.hub.problems["broken", "default"]
-        self.assertIn("could not be started: ImportError", problem)
+        self.assertIn("could not be started: ModuleNotFoundError", problem)
         self.assertNotIn("library", problem)
         self.apply(one())
         self.assertEqual(self.hub.problems, {})

@@ -121,6 +121,16 @@ class Sweeping(Case):
         self.do(self.store.sweep())
         self.assertEqual(self.files(), [])
 
+    def test_what_may_still_have_to_be_sent_stays(self) -> None:
+        self.store.days = 1
+        for folder in ("inbound", "outbound"):
+            for days in (6, 8):
+                path = self.store.directory / folder / f"{folder}-{days}.png"
+                path.write_bytes(b"")
+                os.utime(path, (self.now, self.now - days * DAY_SECONDS))
+        self.do(self.store.sweep())
+        self.assertEqual(self.files(), ["outbound-6.png"])
+
 
 class Types(SynchronousTestCase):
     """What a file is."""

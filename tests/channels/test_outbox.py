@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
+import msgspec
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -13,6 +14,7 @@ from clawgw.channels import outbox
 from clawgw.channels.adapter import SendLater, SendRefused, SendUnknown
 from clawgw.channels.messages import Outbound, Part, Target
 from clawgw.channels.outbox import Courier, Delivery, delivery_of, put
+from clawgw.channels.split import split
 from clawgw.store import outbox as table
 from clawgw.store.database import StoreError
 from tests.channels.support import ToyAccount, ToyAdapter
@@ -115,6 +117,16 @@ class Delivering(Case):
         waits[0].callback("id")
         self.assertEqual(len(self.adapter.sent), outbox.MOST_CHATS + 1)
 
+    def test_long_queues_of_some_chats_do_not_keep_another_waiting(self) -> None:
+        waits: list[Deferred[Any]] = [Deferred() for _ in range(outbox.MOST_CHATS)]
+        self.adapter.outcomes.extend([*waits, *(Deferred() for _ in waits)])
+        for number in range(outbox.MOST_CHATS):
+            for text in ("first", "second", "third"):
+                self.queue(text, str(number))
+        self.queue("other", "other")
+        waits[0].callback("id")
+        self.assertEqual(self.adapter.texts[outbox.MOST_CHATS :], ["other"])
+
     def test_nothing_is_tried_while_there_is_no_use(self) -> None:
         self.courier.open(False)
         seq = self.queue()
@@ -178,6 +190,40 @@ class Refusals(Case):
         self.assertEqual(self.delivery(seq).state, "queued")
         self.clock.advance(60)
         self.assertEqual(self.delivery(seq).state, "delivered")
+
+    def test_then_no_chat_goes_on_with_what_it_has(self) -> None:
+        answer: Deferred[Any] = Deferred()
+        self.adapter.outcomes.extend([answer, SendLater("slow down", 60.0, account_wide=True)])
+        self.queue("one", "7")
+        seq = self.queue("two", "7")
+        self.queue("three", "8")
+        answer.callback("m1")
+        self.assertEqual(self.delivery(seq).state, "queued")
+        self.clock.advance(60)
+        self.assertEqual(self.delivery(seq).state, "delivered")
+
+    def test_what_cannot_be_cut_fails_and_the_chat_goes_on(self) -> None:
+        def refuse(message: Outbound, *_: Any) -> Any:
+            if message.text == "poison":
+                raise RecursionError("too deep")
+            return split(message, *_)
+
+        self.patch(outbox, "split", refuse)
+        poison, after = self.queue("poison"), self.queue("after")
+        self.assertEqual(self.delivery(poison).state, "failed")
+        self.assertEqual(self.delivery(after).state, "delivered")
+        self.assertEqual(len(self.flushLoggedErrors(RecursionError)), 1)
+
+    def test_so_does_what_stands_in_the_store_in_a_way_nobody_reads(self) -> None:
+        self.courier.open(False)
+        broken, after = self.queue("one"), self.queue("two")
+        self.database.connection.execute(
+            "UPDATE outbox SET parts = ? WHERE seq = ?", (b'[{"text": 1}]', broken)
+        )
+        self.courier.open(True)
+        self.assertEqual(self.delivery(broken).state, "failed")
+        self.assertEqual(self.delivery(after).state, "delivered")
+        self.assertEqual(len(self.flushLoggedErrors(msgspec.ValidationError)), 1)
 
     def test_for_three_days(self) -> None:
         self.adapter.outcomes.extend([SendLater("down", 3600.0)] * 100)
@@ -340,9 +386,46 @@ class Crashes(Case):
         self.clock.advance(outbox.STORE_PAUSE)
         self.assertEqual(self.delivery(seq).state, "delivered")
 
+    def test_what_has_arrived_is_not_sent_again_because_of_a_store_that_fails(self) -> None:
+        answer: Deferred[str] = Deferred()
+        self.adapter.outcomes.append(answer)
+        seq = self.queue()
+        self.database.fail_next = StoreError("disk full")
+        answer.callback("m1")
+        self.assertEqual(self.delivery(seq).state, "trying")
+        self.clock.advance(outbox.STORE_PAUSE)
+        self.assertEqual(self.delivery(seq), Delivery("delivered", ("m1",), None))
+        self.assertEqual(len(self.adapter.sent), 1)
+
 
 class Stopping(Case):
     """A clean stop."""
+
+    def test_of_a_long_message_no_further_part_is_begun(self) -> None:
+        answer: Deferred[str] = Deferred()
+        self.adapter.outcomes.append(answer)
+        seq = self.queue(LONG)
+        stopped = Deferred.fromCoroutine(self.courier.stop(3.0))
+        answer.callback("m1")
+        self.successResultOf(stopped)
+        self.assertEqual((self.row(seq).state, self.row(seq).done), ("queued", 1))
+        self.start()
+        self.assertEqual(self.delivery(seq).state, "delivered")
+        self.assertEqual(self.row(seq).doubled, 0)
+
+    def test_a_send_that_does_not_let_itself_be_stopped_holds_nothing_up(self) -> None:
+        async def stubborn(*_: Any) -> str:
+            try:
+                await Deferred()
+            except CancelledError:
+                await Deferred()
+            return "m1"
+
+        self.patch(self.adapter, "send", stubborn)
+        self.queue()
+        stopped = Deferred.fromCoroutine(self.courier.stop(3.0))
+        self.clock.pump([3.0, outbox.CANCEL_SECONDS])
+        self.successResultOf(stopped)
 
     def test_what_is_being_sent_gets_a_moment(self) -> None:
         answer: Deferred[str] = Deferred()

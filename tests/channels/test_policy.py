@@ -8,7 +8,7 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from clawgw.channels.messages import Chat
-from clawgw.channels.policy import Policy, judge, may_decide
+from clawgw.channels.policy import Policy, is_heard, judge, may_decide, silence
 from clawgw.channels.settings import AccountSettings
 from tests.channels.support import ALICE, BOB, direct, in_group
 
@@ -25,6 +25,12 @@ class DirectMessages(SynchronousTestCase):
 
     def test_by_default_a_stranger_is_told_a_code(self) -> None:
         self.assertEqual(self.act(), "pair")
+
+    def test_a_list_that_names_nobody_is_remarked_on(self) -> None:
+        self.assertIn('write "*" there', silence(policy(dmPolicy="open")) or "")
+        self.assertIn("no direct message", silence(policy(dmPolicy="allowlist")) or "")
+        for settings in ({}, {"dmPolicy": "disabled"}, {"dmPolicy": "open", "allowFrom": ["*"]}):
+            self.assertIsNone(silence(policy(**settings)), settings)
 
     def test_who_was_approved_is_answered(self) -> None:
         self.assertEqual(self.act(approved=("1001",)), "answer")
@@ -140,3 +146,49 @@ class Deciding(SynchronousTestCase):
         self.assertFalse(may_decide(ALICE, anybody, ()))
         self.assertTrue(may_decide(ALICE, anybody, ("1001",)))
         self.assertTrue(may_decide(BOB, policy(allowFrom=["@bob"]), ()))
+
+    def test_in_a_group_those_listed_for_it(self) -> None:
+        group, other = Chat(id="-50", kind="group"), Chat(id="-60", kind="group")
+        mine = policy(
+            groupAllowFrom=["@bob"], groups={"-50": {"allowFrom": ["1001", "*"]}, "*": {}}
+        )
+        self.assertTrue(may_decide(ALICE, mine, (), group))
+        self.assertFalse(may_decide(BOB, mine, (), group))
+        self.assertTrue(may_decide(BOB, mine, (), other))
+        self.assertFalse(may_decide(ALICE, mine, (), other))
+        self.assertFalse(may_decide(BOB, mine, (), Chat(id="1002")))
+        everybody = policy(groupPolicy="open", groupAllowFrom=["@bob"])
+        self.assertFalse(may_decide(ALICE, everybody, (), group))
+        self.assertTrue(may_decide(BOB, everybody, (), group))
+
+
+class Hearing(SynchronousTestCase):
+    """Where there is anybody to listen to."""
+
+    def heard(self, chat: Chat, **settings: Any) -> bool:
+        return is_heard(chat, policy(**settings))
+
+    def test_directly(self) -> None:
+        chat = Chat(id="1")
+        self.assertTrue(self.heard(chat))
+        self.assertFalse(self.heard(chat, dmPolicy="disabled", allowFrom=["7"]))
+        for dm_policy in ("allowlist", "open"):
+            self.assertFalse(self.heard(chat, dmPolicy=dm_policy))
+            self.assertTrue(self.heard(chat, dmPolicy=dm_policy, allowFrom=["7"]))
+
+    def test_in_groups(self) -> None:
+        chat = Chat(id="g1", kind="group", parents=("server",))
+        self.assertFalse(self.heard(chat))
+        self.assertTrue(self.heard(chat, groupPolicy="open"))
+        self.assertTrue(self.heard(chat, allowFrom=["7"]))
+        self.assertTrue(self.heard(chat, groupAllowFrom=["7"]))
+        self.assertFalse(self.heard(chat, groupPolicy="disabled", groupAllowFrom=["7"]))
+
+    def test_in_the_groups_that_are_meant(self) -> None:
+        chat = Chat(id="g1", kind="group", parents=("server",))
+        self.assertFalse(self.heard(chat, groupPolicy="open", groups={"g2": {}}))
+        self.assertTrue(self.heard(chat, groupPolicy="open", groups={"server": {}}))
+        self.assertTrue(self.heard(chat, groups={"g1": {"allowFrom": ["7"]}}))
+        self.assertFalse(self.heard(chat, groups={"g1": {"allowFrom": []}}, allowFrom=["7"]))
+        closed = {"g1": {"enabled": False}, "*": {}}
+        self.assertFalse(self.heard(chat, groupPolicy="open", groups=closed))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import formatEvent, globalLogPublisher
 
 from clawgw.channels import reception
-from clawgw.channels.adapter import SendLater, SendRefused
-from clawgw.channels.messages import Inbound, Media, Quoted, Sender
+from clawgw.channels.messages import Inbound, Quoted, Sender
 from clawgw.channels.routing import Binding, Match
 from clawgw.channels.senders import MOST_WAITING
 from clawgw.sessions.keys import SessionName
@@ -21,8 +19,6 @@ from clawgw.store.database import StoreError
 from clawgw.store.inbox import InboxRow
 from tests.channels.conversation import ConversationCase
 from tests.channels.support import ALICE, BOB, direct, in_group
-
-PICTURE = Media(kind="image", mime_type="image/png", name="cat.png", ref={"id": "1"})
 
 
 class Answered(ConversationCase):
@@ -336,6 +332,20 @@ class Commands(ConversationCase):
         begun.callback(None)
         self.assertEqual(len(self.turns), 1)
 
+    def test_the_answer_goes_through_the_account_as_it_is_by_then(self) -> None:
+        begun: Deferred[None] = Deferred()
+
+        async def reset(name: SessionName) -> None:
+            await begun
+
+        found = self.channels._reception
+        self.patch(found, "_commands", found._commands._replace(reset=reset))
+        self.hear(direct(1, "/new"))
+        self.settings = self.settings | {"default": self.settings["default"] | {"token": "other"}}
+        self.do(self.channels.follow(self.parsed()))
+        begun.callback(None)
+        self.assertEqual(self.sent, ["A new conversation. What is it about?"])
+
     def test_stop(self) -> None:
         self.assertEqual(self.answer("/stop", 1), "I was not doing anything.")
         self.hear(direct(2, "hello"))
@@ -354,118 +364,6 @@ class Commands(ConversationCase):
     def test_other_words_with_a_slash_are_for_the_agent(self) -> None:
         self.hear(direct(1, "/weather in Rome"))
         self.assertEqual(len(self.turns), 1)
-
-
-class Files(ConversationCase):
-    """Files that come with a message."""
-
-    settings = {  # noqa: RUF012
-        "default": {
-            "dmPolicy": "allowlist", "allowFrom": ["1001"], "mediaMaxMb": 1, "groupPolicy": "open",
-        },
-        "second": {"dmPolicy": "open", "allowFrom": ["*"]},
-    }  # fmt: skip
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.fetches: list[tuple[Path, int]] = []
-        self.outcomes: list[Any] = []
-        self.watch()
-
-    def watch(self) -> None:
-        async def fetch(media: Media, path: Path, max_bytes: int) -> Media:
-            self.fetches.append((path, max_bytes))
-            outcome = self.outcomes.pop(0) if self.outcomes else b"content"
-            if isinstance(outcome, Deferred):
-                outcome = await outcome
-            if isinstance(outcome, Exception):
-                raise outcome
-            path.write_bytes(outcome)
-            return media
-
-        for account in self.channels.hub:
-            self.patch(account.adapter, "fetch", fetch)
-
-    def picture(self, number: int = 1, text: str = "look", *more: Media, **what: Any) -> Inbound:
-        return direct(number, text, media=(PICTURE, *more), **what)
-
-    def test_they_are_fetched_and_the_agent_is_given_their_path(self) -> None:
-        self.hear(self.picture())
-        ((path, max_bytes),) = self.fetches
-        self.assertEqual(path, self.directory / "media" / "inbound" / "1-0.png")
-        self.assertEqual(max_bytes, 1024 * 1024)
-        self.assertIn(f"[image/png attached: {path}]", self.turns[0].text)
-
-    def test_what_is_said_to_be_too_large_is_not_fetched(self) -> None:
-        large = Media(kind="video", name="film.mp4", size=1024 * 1024 + 1)
-        self.hear(self.picture(1, "look", large))
-        self.assertEqual(len(self.fetches), 1)
-        self.assertIn("[video film.mp4: not fetched, larger than 1 MB]", self.turns[0].text)
-
-    def test_what_the_provider_refuses_is_noted(self) -> None:
-        self.outcomes = [SendRefused("Toy says: it is gone")]
-        self.hear(self.picture())
-        self.assertIn("[image cat.png: not fetched, Toy says: it is gone]", self.turns[0].text)
-
-    def test_what_does_not_work_now_is_tried_again(self) -> None:
-        self.outcomes = [SendLater("the line was cut"), SendLater("slow down", 20.0)]
-        self.hear(self.picture())
-        self.clock.advance(reception.FETCH_PAUSE)
-        self.assertEqual(len(self.fetches), 2)
-        self.clock.advance(19)
-        self.assertEqual(len(self.fetches), 2)
-        self.clock.advance(1)
-        self.assertIn("attached:", self.turns[0].text)
-
-    def test_but_not_for_ever(self) -> None:
-        self.outcomes = [SendLater("the line was cut")] * 10
-        self.hear(self.picture())
-        self.clock.pump([5.0] * 20)
-        self.assertEqual(len(self.fetches), reception.FETCH_TRIES)
-        self.assertIn("not fetched, the line was cut", self.turns[0].text)
-
-    def test_one_that_never_comes_is_given_up(self) -> None:
-        self.outcomes = [Deferred() for _ in range(10)]
-        self.hear(self.picture())
-        self.clock.pump([reception.FETCH_SECONDS] * 10)
-        self.assertIn("not fetched, it did not come in time", self.turns[0].text)
-
-    def test_a_mistake_of_the_adapter_costs_the_file_alone(self) -> None:
-        self.outcomes = [ValueError("with a secret")]
-        self.hear(self.picture())
-        self.assertIn("not fetched, fetching failed: ValueError", self.turns[0].text)
-        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
-
-    def test_a_few_at_a_time_and_each_account_for_itself(self) -> None:
-        waits: list[Deferred[bytes]] = [Deferred() for _ in range(6)]
-        self.outcomes = list(waits)
-        for number in range(6):
-            group = f"-{number}"
-            self.hear(in_group(number, "look", group=group, mentioned=True, media=(PICTURE,)))
-        self.assertEqual(len(self.fetches), 4)
-        self.outcomes = [b"quick"]
-        self.hear(self.picture(), account="second")
-        self.assertEqual((len(self.fetches), len(self.turns)), (5, 1))
-
-    def test_a_strangers_files_are_not_fetched(self) -> None:
-        self.hear(direct(1, "look", BOB, media=(PICTURE,)))
-        self.assertEqual((self.fetches, self.inbox()), ([], ["dropped"]))
-
-    def test_nor_those_of_a_group_that_only_talks(self) -> None:
-        self.hear(in_group(1, "look", media=(PICTURE,)))
-        self.assertEqual((self.fetches, self.inbox()), ([], ["heard"]))
-
-    def test_after_a_crash_they_are_fetched_to_the_same_place(self) -> None:
-        self.outcomes = [Deferred()]
-        self.hear(self.picture())
-        self.assertEqual(self.inbox(), ["new"])
-        self.patch(type(self.adapter), "fetch", refuse_to_fetch)
-        self.open()
-        self.assertIn("not fetched, gone", self.turns[0].text)
-
-
-async def refuse_to_fetch(*_: Any) -> Media:
-    raise SendRefused("gone")
 
 
 class Once(ConversationCase):

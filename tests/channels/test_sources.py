@@ -19,7 +19,7 @@ from clawgw.channels import sources
 from clawgw.channels.media import MediaStore
 from clawgw.channels.messages import OutMedia
 from clawgw.channels.sources import MediaSources
-from clawgw.protocol.errors import RequestError
+from clawgw.protocol.errors import RequestError, invalid
 from tests.channels.conversation import OPEN, ConversationCase
 from tests.support.memory import Caller
 
@@ -165,9 +165,29 @@ class Paths(ConversationCase):
         for host in (
             "127.0.0.1", "localhost", "[::1]", "10.1.2.3", "192.168.0.1", "169.254.169.254",
             "0.0.0.0", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "[fe80::1]",
+            "[64:ff9b::10.1.2.3]", "[2002:a01:203::1]", "[::127.0.0.1]", "224.0.0.1", "[ff02::1]",
         ):  # fmt: skip
             said = self.problem(mediaUrl=f"http://{host}:1/a.png")
             self.assertIn("is in a private network; set channels.allowPrivateMediaUrls", said, host)
+
+    def test_names_that_nobody_answers_for_leave_room_for_the_rest(self) -> None:
+        lookups: list[Deferred[Any]] = []
+
+        def in_thread(*_: Any) -> Deferred[Any]:
+            lookups.append(Deferred())
+            return lookups[-1]
+
+        store = MediaStore(self.directory / "media", in_thread, 30, lambda: 0.0)
+        found = MediaSources(None, store, in_thread, [], self.directory, allow_private=False)
+        asked = [
+            Deferred.fromCoroutine(found.bring(f"http://slow{number}.example/", None, None))
+            for number in range(5)
+        ]
+        self.assertEqual(len(lookups), sources.LOOKUPS)
+        for lookup in lookups:  # others come meanwhile
+            lookup.errback(invalid("mediaUrl: there is no host"))
+        for one in asked:
+            self.failureResultOf(one, RequestError)
 
     def test_a_host_there_is_not(self) -> None:
         def nowhere(*_: Any) -> Any:
@@ -243,6 +263,14 @@ class Addresses(TestCase):
     async def test_one_that_is_not_there(self) -> None:
         found = await self.sources(allow_private=True)
         self.assertIn("404", await self.problem(found, "/none"))
+
+    async def test_one_that_cannot_be_a_host(self) -> None:
+        found = await self.sources(allow_private=True)
+        self.url = "http://a..b"
+        self.assertEqual(
+            await self.problem(found, "/cat.png"),
+            "mediaUrl: mediaUrl: The address is not a URL.",
+        )
 
     async def test_nobody_is_led_elsewhere(self) -> None:
         found = await self.sources(allow_private=True)

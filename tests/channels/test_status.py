@@ -15,10 +15,6 @@ from tests.channels.conversation import OPEN, ConversationCase
 from tests.channels.support import TOY, ToyAdapter, ToySettings, direct
 
 
-def refuse(*_: Any) -> Any:
-    raise ImportError("a library is missing")
-
-
 class Telling(ConversationCase):
     """`channels.status`, `health` and `status`."""
 
@@ -80,15 +76,15 @@ class Telling(ConversationCase):
         self.assertEqual(row["lastError"], "a token is missing: set token")
 
     def test_one_that_could_not_be_made(self) -> None:
-        broken = replace(TOY, make=refuse)
+        broken = replace(TOY, adapter="tests.channels.missing:Adapter")
         self.patch(
             self, "configured", lambda: [Configured(broken, "default", ToySettings(token="t2"))]
         )
         self.do(self.channels.follow(self.parsed()))
         row = self.row()
         self.assertEqual((row["enabled"], row["healthState"]), (True, "failed"))
-        self.assertIn("could not be started: ImportError", row["lastError"])
-        self.flushLoggedErrors(ImportError)
+        self.assertIn("could not be started: ModuleNotFoundError", row["lastError"])
+        self.flushLoggedErrors(ModuleNotFoundError)
 
     def test_whether_somebody_is_logged_in(self) -> None:
         can = msgspec.structs.replace(ToyAdapter.capabilities, login=True)

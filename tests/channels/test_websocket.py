@@ -79,7 +79,7 @@ class ClockedReactor:
 
 
 class SocketTestCase(TestCase):
-    timeout = 20
+    timeout = 90
 
     def setUp(self) -> None:
         keep_out_of_log(self, "a-ticket", "Bot ")

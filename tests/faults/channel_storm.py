@@ -16,10 +16,9 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-import threading
 import time
 from abc import ABC, abstractmethod
-from collections import Counter, deque
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +28,14 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from clawgw.identity import DeviceIdentity
-from tests.faults.support import echo_agents
+from tests.faults.support import RESTARTED, Sender, echo_agents
 from tests.support.gateway import GatewayProcess
-from tests.support.wire import CLOSE, Client, Cut, device
+from tests.support.wire import device
 
 PEOPLE = 8
 KILLS = 20
 CUTS = 8
-WINDOW = 32
 BURST = 40
-RESTARTED = "the Gateway was restarted while this was being answered"
 
 
 class Surface(ABC):
@@ -77,76 +74,29 @@ class Surface(ABC):
         """Cut all connections of the Gateway, or kill its child."""
 
 
-class Sender(threading.Thread):
-    """A client that sends messages, again where it got no answer.
-
-    Attributes:
-        answered: the answers, by number.
-        problems: what should not have happened.
-    """
+class StormSender(Sender):
+    """Sends to the people of a surface."""
 
     def __init__(
         self, port: int, identity: DeviceIdentity, surface: Surface, numbers: list[int]
     ) -> None:
-        super().__init__(daemon=True)
-        self.port = port
-        self.identity = identity
+        super().__init__(port, identity, numbers)
         self.surface = surface
-        self.todo = deque(numbers)
-        self.answered: dict[int, Any] = {}
-        self.problems: list[str] = []
-        self.stopped = False
 
-    def run(self) -> None:
-        while self.todo and not self.stopped:
-            try:
-                client = Client(self.port, identity=self.identity)
-            except (OSError, Cut):
-                time.sleep(0.05)
-                continue
-            self._send_over(client)
-            client.cut()
-
-    def _send_over(self, client: Client) -> None:
-        in_flight: dict[str, int] = {}
-        try:
-            while (self.todo or in_flight) and not self.stopped:
-                while self.todo and len(in_flight) < WINDOW:
-                    self._post(client, in_flight, self.todo.popleft())
-                self._hear(client, in_flight)
-        except (OSError, Cut):
-            self.todo.extendleft(in_flight.values())
-
-    def _post(self, client: Client, in_flight: dict[str, int], number: int) -> None:
-        in_flight[str(number)] = number
-        params = {
+    def request(self, number: int) -> tuple[str, dict[str, Any]]:
+        return "send", {
             "channel": self.surface.channel,
             "to": self.surface.address(number % PEOPLE),
             "message": f"out {number} end",
             "idempotencyKey": f"out-{number}",
         }
-        frame = {"type": "req", "id": str(number), "method": "send", "params": params}
-        client.send_text(json.dumps(frame))
 
-    def _hear(self, client: Client, in_flight: dict[str, int]) -> None:
-        message = client.receive(90)
-        if message.opcode == CLOSE:
-            raise Cut(f"closed {message.close_code}")
-        if message.payload.startswith(b'{"type":"event"'):
-            return
-        frame = message.json
-        number = in_flight.pop(frame["id"])
-        if frame["ok"]:
-            self.answered[number] = frame["payload"]
-        elif self._is_passing(frame["error"]):
+    def refused(self, number: int, error: dict[str, Any]) -> None:
+        """Right after a start the account is not there for a moment."""
+        if error.get("retryable") or "not configured" in error["message"]:
             self.todo.append(number)
         else:
-            self.problems.append(f"out {number}: {frame['error']}")
-
-    @staticmethod
-    def _is_passing(error: dict[str, Any]) -> bool:
-        """Right after a start the account is not there for a moment."""
-        return bool(error.get("retryable")) or "not configured" in error["message"]
+            super().refused(number, error)
 
 
 class Storm(TestCase):
@@ -158,7 +108,7 @@ class Storm(TestCase):
 
     messages = 1000
 
-    timeout = 400
+    timeout = 1500
     seed = 20261122
     surface: Surface
 
@@ -178,7 +128,8 @@ class Storm(TestCase):
         self.gateway = GatewayProcess(self.state / "gateway", config=config)
         await deferToThread(self.gateway.start)
         self.addCleanup(lambda: deferToThread(self.gateway.kill))
-        sender = Sender(self.gateway.port, device(self.state), surface, list(range(self.messages)))
+        numbers = list(range(self.messages))
+        sender = StormSender(self.gateway.port, device(self.state), surface, numbers)
         self.addCleanup(setattr, sender, "stopped", True)
         sender.start()
         await self._weather(sender)
@@ -210,7 +161,7 @@ class Storm(TestCase):
         A provider may acknowledge what it shows later: where a phone cannot read a message, it asks
         for it again.
         """
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             if sender.problems:
                 self.fail("\n".join(sender.problems[:5]))

@@ -8,6 +8,7 @@ the nonce of a message for some minutes, so that one whose answer was lost is si
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,7 +28,7 @@ from clawgw.channels.discord.conversation import Conversation, Ending
 from clawgw.channels.discord.events import Events, load_me
 from clawgw.channels.discord.feed import Feed, load_session
 from clawgw.channels.discord.files import fetch_file
-from clawgw.channels.discord.interactions import ASK, Interactions
+from clawgw.channels.discord.interactions import ASK, INTERACTION, Interactions
 from clawgw.channels.discord.outbound import (
     REMEMBERED_SECONDS,
     TEXT_LIMIT,
@@ -42,7 +43,7 @@ from clawgw.channels.discord.protocol import Frame, Session
 from clawgw.channels.discord.settings import DiscordAccount
 from clawgw.channels.format import Format
 from clawgw.channels.http import HttpError
-from clawgw.channels.messages import Media, Part, Target
+from clawgw.channels.messages import Inbound, Media, Part, Target
 from clawgw.channels.websocket import SocketUnreachable
 
 CONTENT_FLAGS = 1 << 18 | 1 << 19  # may see the content of messages
@@ -119,20 +120,15 @@ class DiscordAdapter(Adapter[DiscordAccount]):
         events = Events(
             self.settings, self.host, self._api, self._places, saved, lambda: self._begun(events)
         )
-        doing: dict[int, Deferred[None]] = {}
 
         def on_dispatch(frame: Frame) -> None:
-            if frame.t == "INTERACTION_CREATE":
-                me = events.me.id if events.me else ""
-                task = Deferred.fromCoroutine(self._interactions.handle(frame.d, me))
-                doing[id(frame)] = task
+            if frame.t == INTERACTION:
+                self._interactions.begin(frame, events.me.id if events.me else "")
             feed.put(frame)
 
-        async def read(frame: Frame) -> Any:
-            task = doing.pop(id(frame), None)
-            if task is not None:
-                await task  # whoever asked is stored before the session is said to be further
-                return
+        async def read(frame: Frame) -> AsyncIterator[Inbound]:
+            # Whoever asked is stored before the session is said to be further.
+            await self._interactions.over(frame)
             async for inbound in events.read(frame):
                 yield inbound
 
@@ -145,9 +141,7 @@ class DiscordAdapter(Adapter[DiscordAccount]):
             await feed.drain()
         finally:
             await feed.stop()
-            for task in doing.values():
-                task.addErrback(lambda _: None)
-                task.cancel()
+            self._interactions.give_up()
             if self._registering is not None:
                 self._registering.cancel()
         await self._judge(ending)

@@ -28,9 +28,8 @@ FILE_HOSTS = (".discordapp.com", ".discordapp.net", ".discord.com")
 EPHEMERAL = 1 << 6
 MESSAGE, DEFERRED = 4, 5  # kinds of answers to an interaction
 
-UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008
-UNKNOWN_INTERACTION = 10062
+NOT_SO = "Discord's answer has not the form it should have."
 
 JSON = dict[str, Any]
 
@@ -160,8 +159,9 @@ class Api:
         """The next messages after one, at most `PAGE`, oldest first."""
         query = f"?after={after}&limit={PAGE}"
         answer = await self._call("GET", "/channels/{}/messages", channel, query=query)
-        found = [one for one in answer if isinstance(one, dict)] if answer else []
-        return found[::-1]
+        if not isinstance(answer, list):
+            raise HttpBadAnswer(NOT_SO, 200)
+        return [one for one in reversed(answer) if isinstance(one, dict)]
 
     async def message(self, channel: str, message: str) -> JSON:
         """One message, with links to its files that work for some hours."""
@@ -246,7 +246,7 @@ class Api:
         patient_until = self._reactor.seconds() + patience
         while (seconds := self._limits.wait(route, major)) > 0:
             if self._reactor.seconds() + seconds > patient_until:
-                raise Throttled(seconds, everywhere=False)
+                raise Throttled(seconds, everywhere=self._limits.stopped)
             await deferLater(self._reactor, seconds)
 
 
@@ -279,7 +279,7 @@ def _wait(response: Response) -> _Wait:
 
 def _seconds(headers: Headers) -> float:
     text = headers.get("retry-after") or ""
-    return float(min(int(text), 86_400)) if text.isdecimal() else 60.0
+    return float(min(int(text), 86_400)) if text.isdecimal() and len(text) < 10 else 60.0
 
 
 def _id_in(value: Any) -> str:
@@ -291,5 +291,5 @@ def _id_in(value: Any) -> str:
 
 def _object(value: Any) -> JSON:
     if not isinstance(value, dict):
-        raise HttpBadAnswer("Discord's answer has not the form it should have.", 200)
+        raise HttpBadAnswer(NOT_SO, 200)
     return value

@@ -4,8 +4,10 @@ Messages, edits and reactions are handed on. Servers and channels are remembered
 begins anew, the events between it and the last one are lost; what was written meanwhile is then
 read from the history: direct conversations from the last message stored of each, servers' channels
 from a little before the last message stored at all (`gap`), nothing older than the account's
-`catchUpDays`. What is read twice is recognised by its id. Nobody can be asked for direct messages
-of people who never wrote before; those are lost with the session.
+`catchUpDays`. Channels in which nothing is newer, and those where nobody is listened to, are not
+asked for: each question counts towards Discord's limits. What is read twice is recognised by its
+id. Nobody can be asked for direct messages of people who never wrote before; those are lost with
+the session.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from clawgw.channels.discord.places import Place, Places
 from clawgw.channels.discord.protocol import Frame, Session
 from clawgw.channels.discord.settings import DiscordAccount
 from clawgw.channels.messages import Inbound
+from clawgw.channels.policy import is_heard
 
 SLACK_MS = 60_000
 """Messages of different channels may have been stored in another order than they were written."""
@@ -81,6 +84,7 @@ class Events:
         on_session: Callable[[], None],
     ) -> None:
         self._settings = settings
+        self._policy = settings.policy()
         self._host = host
         self._api = api
         self._places = places
@@ -217,8 +221,9 @@ class Events:
         for name, after in cursor.items():
             channel = name.removeprefix("dm:")
             if name.startswith("dm:") and after.isdecimal():
+                self._places.learn(Channel(channel, DM))
                 since = max(int(after), int(self._gap or 0))
-                async for inbound in self._history(Channel(channel, DM), str(since), None):
+                async for inbound in self._history(channel, since, None):
                     yield inbound
 
     async def _guild(self, frame: Frame) -> AsyncIterator[Inbound]:
@@ -228,20 +233,21 @@ class Events:
         self._places.learn_guild(guild, self._me)
         if self._gap is not None:
             joined = snowflake(time_of(guild.joined_at)) if guild.joined_at else "0"
-            since = max(self._gap, joined, key=int)
+            since = max(int(self._gap), int(joined))
             for channel in (*guild.channels, *guild.threads):
-                if channel.type in _WITH_MESSAGES and _newer(channel.last_message_id, since):
-                    async for inbound in self._history(channel, since, guild.id):
+                if channel.type in _WITH_MESSAGES and _number(channel.last_message_id) > since:
+                    async for inbound in self._history(channel.id, since, guild.id):
                         yield inbound
         self._done_with(guild.id)
 
-    async def _history(
-        self, channel: Channel, after: str, guild: str | None
-    ) -> AsyncIterator[Inbound]:
-        """What was written in a channel after a message."""
+    async def _history(self, channel: str, after: int, guild: str | None) -> AsyncIterator[Inbound]:
+        """What was written in a channel after a message, if anybody is listened to there."""
+        place = await self._places.find(channel, guild, self._me)
+        if not is_heard(place.chat(), self._policy):
+            return
         while True:
             try:
-                page = await self._api.messages(channel.id, after)
+                page = await self._api.messages(channel, str(after))
             except Refused as problem:
                 if problem.status in (400, 403, 404):
                     return  # it is gone, or not ours to read
@@ -250,9 +256,10 @@ class Events:
                 inbound = await self._message({"guild_id": guild, **data})
                 if inbound is not None:
                     yield inbound
-            if len(page) < PAGE:
+            last = max((_number(data.get("id")) for data in page), default=0)
+            if len(page) < PAGE or last <= after:
                 return
-            after = str(page[-1].get("id"))
+            after = last
 
     def _done_with(self, guild: str | None) -> None:
         """When all servers have come, nothing is missing any more."""
@@ -308,5 +315,7 @@ def _guild_ids(ready: Any) -> set[str]:
     return {str(one["id"]) for one in guilds if isinstance(one, dict) and "id" in one}
 
 
-def _newer(message: str | None, since: str) -> bool:
-    return message is not None and message.isdecimal() and int(message) > int(since)
+def _number(snowflake: Any) -> int:
+    """An id as a number; 0 for what is none."""
+    is_one = isinstance(snowflake, str) and len(snowflake) <= 20 and snowflake.isdecimal()
+    return int(snowflake) if is_one else 0

@@ -22,10 +22,12 @@ from clawgw.channels.discord.api import DEFERRED, EPHEMERAL, MESSAGE, Api, Refus
 from clawgw.channels.discord.inbound import asked, sender
 from clawgw.channels.discord.objects import Interaction
 from clawgw.channels.discord.places import Place, Places
+from clawgw.channels.discord.protocol import Frame
 from clawgw.channels.http import HttpError
 from clawgw.channels.messages import Inbound, Press
 from clawgw.channels.policy import Policy, judge
 
+INTERACTION = "INTERACTION_CREATE"
 COMMAND, COMPONENT = 2, 3
 SHOWN = 1_800
 PRESS_SECONDS = 10.0
@@ -65,16 +67,33 @@ class Interactions:
         self._api = api
         self._places = places
         self._policy = policy
+        self._doing: dict[int, Deferred[None]] = {}
 
-    async def handle(self, data: Any, bot: str) -> None:
-        """Take an interaction.
+    def begin(self, frame: Frame, bot: str) -> None:
+        """An interaction came: it is answered now, whatever waits to be read before it."""
+        self._doing[id(frame)] = Deferred.fromCoroutine(self._handle(frame.d, bot))
+
+    async def over(self, frame: Frame) -> None:
+        """Wait until it has been dealt with; returns at once for any other event.
 
         Raises:
             StoreError: a question could not be stored.
         """
+        task = self._doing.pop(id(frame), None)
+        if task is not None:
+            await task
+
+    def give_up(self) -> None:
+        """The connection is over; what was not dealt with comes again with the session."""
+        doing, self._doing = self._doing, {}
+        for task in doing.values():
+            task.addErrback(lambda _: None)
+            task.cancel()
+
+    async def _handle(self, data: Any, bot: str) -> None:
         try:
             interaction = msgspec.convert(data, Interaction)
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, RecursionError):
             self.log.warn("Discord sent an interaction that cannot be read; skipped")
             return
         if interaction.channel is not None:

@@ -44,6 +44,11 @@ class Limits:
         self._buckets: dict[tuple[str, str], _Bucket] = {}
         self._stopped_until = 0.0
 
+    @property
+    def stopped(self) -> bool:
+        """Whether every request has to wait, whatever it is about."""
+        return self._seconds() < self._stopped_until
+
     def wait(self, route: str, major: str) -> float:
         """Seconds until it is worth asking again; 0: make the request, it has been counted.
 
@@ -52,7 +57,7 @@ class Limits:
             major: the channel, server or webhook it is about.
         """
         now = self._seconds()
-        if now < self._stopped_until:
+        if self.stopped:
             return self._stopped_until - now
         bucket = self._buckets.get(self._key(route, major))
         if bucket is None:

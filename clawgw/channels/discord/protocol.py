@@ -170,4 +170,6 @@ class Inflater:
             raise BadStream("no zlib stream") from None
         if self._stream.unconsumed_tail:
             raise BadStream("too much")
+        if self._stream.eof:
+            raise BadStream("the stream is over")
         return frame

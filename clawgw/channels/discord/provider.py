@@ -1,19 +1,9 @@
-"""Discord's entry in the list of channels."""
+"""Discord as one of the channels there are: what is known of it before it is used."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from clawgw.channels.adapter import Adapter, Host, Provider
-from clawgw.channels.discord.settings import DiscordAccount, DiscordSettings
-
-
-def make(account: str, settings: DiscordAccount, host: Host) -> Adapter[Any]:
-    """An adapter for one account; loads what Discord needs only now."""
-    from clawgw.channels.discord.adapter import DiscordAdapter
-
-    return DiscordAdapter(account, settings, host)
-
+from clawgw.channels.adapter import Provider
+from clawgw.channels.discord.settings import DiscordSettings
 
 PROVIDER = Provider(
     id="discord",
@@ -21,5 +11,5 @@ PROVIDER = Provider(
     detail="Discord Bot",
     image="bubble.left.and.bubble.right",
     settings=DiscordSettings,
-    make=make,
+    adapter="clawgw.channels.discord.adapter:DiscordAdapter",
 )

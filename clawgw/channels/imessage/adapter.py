@@ -2,16 +2,19 @@
 
 `imsg` reads the database of Messages, which keeps everything, so nothing is lost however things
 end: what is stored here is stored together with the number of its row, and the next child is told
-to go on after that. The first time, only what comes from then on counts.
+to go on after that. The first time, only what comes from then on counts; and what was written
+before that first time never does, for iCloud brings a new Mac its old messages in any order, under
+new numbers.
 
 Messages takes no id of ours. Whether something was sent is found out by looking: before a send the
-newest row of the chat is noted, and afterwards a row of ours after that one with the same text, or
-file, is it. It is not looked for while `imsg` may still be sending.
+newest row is noted, and afterwards a row of ours after that one, in that chat, with the same text
+or file is it. It is not looked for while `imsg` may still be sending.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +36,7 @@ from clawgw.channels.format import Format
 from clawgw.channels.imessage import targets
 from clawgw.channels.imessage.files import Files, file_name
 from clawgw.channels.imessage.notes import Notes
-from clawgw.channels.imessage.rows import Row, inbound, row_of, unreadable
+from clawgw.channels.imessage.rows import Row, inbound, row_of, said, unreadable
 from clawgw.channels.imessage.settings import IMessageAccount
 from clawgw.channels.intake import Intake
 from clawgw.channels.messages import Media, Part, Target
@@ -46,6 +49,9 @@ SETTLE_SECONDS = 15.0
 HUNG_SECONDS = 900.0
 NOT_FOUND = 127
 LOOKED_THROUGH = 200
+CLOCKS_DIFFER_SECONDS = 300.0
+EVERY_ROW = -1
+"""For `imsg`: from the first row on; 0 means from the newest on (its MessageWatcher.swift)."""
 REMEMBERED = 500
 MAX_FILE = 100 * 1024 * 1024
 
@@ -109,9 +115,8 @@ class IMessageAdapter(Adapter[IMessageAccount]):
         link.ended.addCallback(self._over)
         storing = Deferred.fromCoroutine(self._intake.run())
         try:
-            self._newest = await self._where_to_begin(link)
             await self._ask_of(link, "watch.subscribe", {
-                "since_rowid": self._newest,
+                **await self._where_to_begin(link),
                 "attachments": True,
                 "include_reactions": self.settings.reaction_notifications != "off",
             })  # fmt: skip
@@ -145,24 +150,32 @@ class IMessageAdapter(Adapter[IMessageAccount]):
         except RpcError as problem:
             raise _cannot_start(problem) from None
 
-    async def _where_to_begin(self, link: RpcLink) -> int:
-        """The row after which to go on; the newest one, the first time.
+    async def _where_to_begin(self, link: RpcLink) -> dict[str, Any]:
+        """What to watch: the rows after the last one that is stored, but none that is too old.
 
         Raises:
             Fatal: `imsg` may not read the database.
         """
-        answer = await self._chats(link)
+        chats = _list(await self._chats(link), "chats")
         cursor = await self.host.cursor()
         self._notes = Notes(cursor.get("sends"))
-        stored = cursor.get("rowid")
-        if stored is not None:
-            return int(stored)
-        chats = _list(answer, "chats")
-        newest = 0
-        if chats and isinstance(chats[0].get("id"), int):
-            newest = await self._newest_row(link, chats[0]["id"])
-        await self.host.remember({"rowid": str(newest)})
-        return newest
+        for guid in self._notes.guids:
+            self._remember_ours(guid)
+        if "rowid" not in cursor:
+            cursor = await self._first_cursor(link, chats)
+            await self.host.remember(cursor)
+        self._newest = int(cursor["rowid"])
+        began = cursor.get("began")
+        return {"since_rowid": self._newest, **({"start": began} if began else {})}
+
+    async def _first_cursor(self, link: RpcLink, chats: list[dict[str, Any]]) -> dict[str, str]:
+        """The newest row of the newest chat, and the time; no chats: Messages is still empty."""
+        newest = EVERY_ROW
+        if chats:
+            number = chats[0].get("id")
+            newest = await self._newest_row(link, number) if isinstance(number, int) else 0
+        began = datetime.fromtimestamp(self.host.reactor.seconds() - CLOCKS_DIFFER_SECONDS, UTC)
+        return {"rowid": str(newest), "began": began.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
     def _heard(self, method: str, params: dict[str, Any]) -> None:
         if method == "message":
@@ -255,7 +268,7 @@ class IMessageAdapter(Adapter[IMessageAccount]):
         await self.host.remember({"sends": self._notes.text})
 
     async def _note(self, link: RpcLink, chat: str, key: str) -> None:
-        """Write down what the newest row of a chat is, and when that was.
+        """Write down what the newest row is, and when that was.
 
         Raises:
             SendLater
@@ -265,6 +278,7 @@ class IMessageAdapter(Adapter[IMessageAccount]):
             newest = 0 if number is None else await self._newest_row(link, number)
         except (RpcError, RpcTimeout, ProcessGone) as problem:
             raise SendLater(f"imsg: {_said(problem)}") from None
+        newest = max(newest, self._newest)
         self._notes.begin(key, newest, int(self.host.reactor.seconds()))
         await self._keep_notes()
 
@@ -372,7 +386,7 @@ def _is_part(row: Row, part: Part) -> bool:
     if part.media is not None:
         name = file_name(part.media.name)
         return any(file.transfer_name == name for file in row.attachments)
-    return row.said == part.text.strip()
+    return row.said == said(part.text)
 
 
 def _said(problem: Exception) -> str:

@@ -27,6 +27,8 @@ from clawgw.channels.messages import Media, OutMedia
 COPY_SECONDS = 120.0
 OUTGOING = "clawgw-outgoing"
 GONE = 41
+LONGEST_NAME = 200
+"""Bytes; file systems take 255."""
 
 
 class Files:
@@ -106,7 +108,7 @@ class Files:
         quoted = shlex.quote(source)
         if source.startswith("~/"):
             quoted = f'"$HOME"/{shlex.quote(source[2:])}'
-        command = f"test -f {quoted} || exit {GONE}; head -c {max_bytes + 1} {quoted}"
+        command = f"test -f {quoted} || exit {GONE}; head -c {max_bytes + 1} < {quoted}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         descriptor = await self._in_thread(os.open, path, flags, 0o600)
         code, said = await self._ssh(host, command, {0: "w", 1: descriptor, 2: "r"})
@@ -208,9 +210,9 @@ def _directory(source: Path, key: str) -> Path:
 
 
 def file_name(name: str) -> str:
-    """The name a file is sent under."""
-    bare = "".join(c if c.isprintable() and c != "/" else "_" for c in name).lstrip(".")
-    return bare[-120:] or "file"
+    """The name a file is sent under; of a long one the end, which says what it is."""
+    bare = "".join(c if c.isprintable() and c != "/" else "_" for c in name)
+    return bare.encode()[-LONGEST_NAME:].decode("utf-8", "ignore").lstrip(".") or "file"
 
 
 def _first_line(said: bytes) -> str:

@@ -48,6 +48,11 @@ class Notes:
         """The note about a part."""
         return self._notes.get(key)
 
+    @property
+    def guids(self) -> list[str]:
+        """What was sent, oldest first."""
+        return [note.guid for note in self._notes.values() if note.guid is not None]
+
     def begin(self, key: str, after: int, at: int) -> None:
         """A part is about to be sent."""
         self._notes.pop(key, None)

@@ -1,19 +1,9 @@
-"""What the Gateway has to know of iMessage before it is used."""
+"""iMessage as one of the channels there are: what is known of it before it is used."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from clawgw.channels.adapter import Adapter, Host, Provider
+from clawgw.channels.adapter import Provider
 from clawgw.channels.imessage.settings import IMessageSettings
-
-
-def _make(account: str, settings: Any, host: Host) -> Adapter[Any]:
-    # A Gateway without iMessage loads nothing of it.
-    from clawgw.channels.imessage.adapter import IMessageAdapter
-
-    return IMessageAdapter(account, settings, host)
-
 
 PROVIDER = Provider(
     id="imessage",
@@ -21,5 +11,5 @@ PROVIDER = Provider(
     detail="Messages on a Mac, through imsg",
     image="message.fill",
     settings=IMessageSettings,
-    make=_make,
+    adapter="clawgw.channels.imessage.adapter:IMessageAdapter",
 )

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from clawgw.channels.messages import Chat, Inbound, Media, MediaKind, Quoted, Sender
 
@@ -73,7 +74,7 @@ class Row(Struct, frozen=True):
     @property
     def said(self) -> str:
         """The text without placeholders for files."""
-        return self.text.replace(PLACEHOLDER, "").strip()
+        return said(self.text)
 
     @property
     def key(self) -> str:
@@ -90,6 +91,11 @@ class _Place(Struct, frozen=True):
     sender: Any = ""
     is_from_me: Any = False
     is_group: Any = False
+
+
+def said(text: str) -> str:
+    """A text as it is compared: without placeholders for files."""
+    return text.replace(PLACEHOLDER, "").strip()
 
 
 def row_of(value: Any) -> Row:
@@ -155,23 +161,20 @@ def inbound(
         to_us = row.reacted_to_guid in our_guids
         if reactions == "off" or (reactions == "own" and not to_us):
             return None
-        return msgspec.structs.replace(made, text=_reaction(row, to_us), kind="notice")
+        return replace(made, text=_reaction(row, to_us), kind="notice")
     media = tuple(_media(one) for one in row.attachments) if attachments else ()
     if not row.said and not media:
-        note = f"[{len(row.attachments)} file(s), not taken in]" if row.attachments else None
-        return msgspec.structs.replace(
-            made,
-            text=note or "[something that is no text: a change of the group, or an app's message]",
-            kind="message" if note else "notice",
-        )
+        return _without_content(made, len(row.attachments))
     quoted = _quoted(row)
-    return msgspec.structs.replace(
-        made,
-        text=row.said,
-        media=media,
-        quoted=quoted,
-        mentioned=quoted is not None and quoted.message_id in our_guids,
-    )
+    to_us = quoted is not None and quoted.message_id in our_guids
+    return replace(made, text=row.said, media=media, quoted=quoted, mentioned=to_us)
+
+
+def _without_content(made: Inbound, files: int) -> Inbound:
+    if files:
+        return replace(made, text=f"[{files} file(s), not taken in]")
+    note = "[something that is no text: a change of the group, or an app's message]"
+    return replace(made, text=note, kind="notice")
 
 
 def _chat(row: Row, groups: Collection[str]) -> Chat:

@@ -69,7 +69,15 @@ def is_meant(chat: str, listed: dict[str, Any]) -> bool:
     if colon and kind == "chat_guid":
         return bool(listed.get("guid") == rest)
     handle = rest if colon and kind in ("chat_identifier", "sms", "tel") else chat
-    return bool(listed.get("identifier") == handle)
+    identifier = listed.get("identifier")
+    if colon and kind in ("sms", "tel") and not handle.startswith("+"):
+        return isinstance(identifier, str) and _is_dialled_as(identifier, handle)
+    return bool(identifier == handle)
+
+
+def _is_dialled_as(number: str, dialled: str) -> bool:
+    """Whether a number with its country can be the one that is dialled without it."""
+    return number.startswith("+") and number.endswith(dialled.lstrip("0") or dialled)
 
 
 def _digits(phone: str) -> str:

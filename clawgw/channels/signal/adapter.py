@@ -157,6 +157,8 @@ class SignalAdapter(Adapter[SignalAccount]):
         return child
 
     async def _run_daemon(self) -> None:
+        uuid = (await self.host.cursor()).get("uuid")
+        self._own, self._early = Own(self.settings.account or "", uuid), []
         self._intake = Intake(self._store_for_good, lambda on: _hold(link, on))
         self._position = lambda: None
         try:
@@ -237,7 +239,7 @@ class SignalAdapter(Adapter[SignalAccount]):
         try:
             if self.settings.socket is not None:
                 number, self._common = await self._accounts.of_daemon(link)
-                self._own = Own(number)
+                self._own = Own(number, self._own.uuid)
                 self._hear_early()
             await self._greet(link)
             await storing

@@ -2,8 +2,8 @@
 
 A send is asked for with its part's key as the id of the request. Its answer comes late, or after
 the Gateway has been killed and started again, when it is read in the file the child wrote to. A
-send that was under way when the child itself was killed is lost: nobody can tell. An error is taken
-to mean that it was not sent: what goes wrong at a recipient has a result of its own.
+send that was under way when the child itself was killed is lost: nobody can tell. What an error
+means is known in `sending`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from collections import OrderedDict
 from typing import Any
 
 import msgspec
+
+from clawgw.channels.signal.sending import leaves_open
+from clawgw.jsonrpc import RpcError, error_in
 
 KEPT = 300
 
@@ -56,6 +59,13 @@ class Answers:
         self._lost[key] = None
         _trim(self._lost)
 
+    def settled(self, key: str, timestamp: int | None, problem: RpcError | None) -> None:
+        """It was answered: sent, or with an error, or with neither."""
+        if timestamp is not None or (problem is not None and not leaves_open(problem)):
+            self.answered(key, timestamp)
+        else:
+            self.doubted(key)
+
     def ended(self, *, orderly: bool) -> bool:
         """The child has ended; orderly: with every answer given. Returns whether some are lost."""
         lost, self._under_way = self._under_way, set()
@@ -95,11 +105,8 @@ class Answers:
         if read.method == "receive":
             return read.params
         if isinstance(read.id, str):
-            timestamp = timestamp_in(read.result)
-            if timestamp is not None or read.error is not None:
-                self.answered(read.id, timestamp)
-            else:
-                self.doubted(read.id)
+            problem = None if read.error is None else error_in(read.error)
+            self.settled(read.id, timestamp_in(read.result), problem)
         return None
 
     def recall(self, sent: str | None, lost: str | None) -> None:

@@ -117,11 +117,15 @@ class Outgoing:
         self._asked_at.pop(key, None)
         timestamp = None if isinstance(result, Failure) else timestamp_in(result)
         problem = result.value if isinstance(result, Failure) else None
-        if timestamp is not None or isinstance(problem, RpcError):
-            self._answers.answered(key, timestamp)
-        elif not isinstance(problem, ProcessGone):
-            self._answers.doubted(key)
+        if not isinstance(problem, ProcessGone):
+            error = problem if isinstance(problem, RpcError) else None
+            self._answers.settled(key, timestamp, error)
         # Otherwise the child has ended; whether that was in good order is not known yet.
+        if missed := sending.missed(result):
+            self._host.log.warn(
+                "a message did not reach {count} of a group: {kinds}",
+                count=len(missed), kinds=", ".join(sorted(set(missed))),
+            )  # fmt: skip
         self._on_settled()
 
     def _failure(self, problem: RpcError) -> SendError:

@@ -1,19 +1,9 @@
-"""What the Gateway has to know of Signal before it is used."""
+"""Signal as one of the channels there are: what is known of it before it is used."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from clawgw.channels.adapter import Adapter, Host, Provider
+from clawgw.channels.adapter import Provider
 from clawgw.channels.signal.settings import SignalSettings
-
-
-def _make(account: str, settings: Any, host: Host) -> Adapter[Any]:
-    # A Gateway without Signal loads nothing of it.
-    from clawgw.channels.signal.adapter import SignalAdapter
-
-    return SignalAdapter(account, settings, host)
-
 
 PROVIDER = Provider(
     id="signal",
@@ -21,5 +11,5 @@ PROVIDER = Provider(
     detail="signal-cli linked device",
     image="antenna.radiowaves.left.and.right",
     settings=SignalSettings,
-    make=_make,
+    adapter="clawgw.channels.signal.adapter:SignalAdapter",
 )

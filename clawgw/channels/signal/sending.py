@@ -3,11 +3,27 @@
 Error codes are those of `SignalJsonRpcCommandHandler`: -1 the user's fault, -3 the network's, -4 an
 identity that is not trusted, -5 too many messages. Beside the code, `data.response.results` says
 for each recipient how it went.
+
+What that tells of whether somebody has the message, by the source of signal-cli 0.13.19
+(`SendHelper`, `SendMessageResultUtils`) and of its library (`SignalServiceMessageSender`):
+
+- Where some of a group have the message and others do not, that is a result and no error, and an
+  end: a group's message cannot be sent to some members alone.
+- `NETWORK_FAILURE` is no proof that it was not sent. It stands for every `IOException`: for a
+  server that cannot be reached, but also for an answer of the server that was waited for in vain,
+  and for trouble in telling our own other devices of a message that its recipient has by then.
+- With a group, such an exception can end the whole call when some members have the message and
+  others do not. Then it is an internal error, `Failed to send message: …`.
+
+Nothing tells these cases from a network that is down, and what was not sent for want of a network
+has to be sent later. So all of them count as not sent: a message lost is worse than one that comes
+twice.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +32,7 @@ from uuid import UUID
 
 from clawgw.channels.adapter import SendError, SendLater, SendRefused, SendUnknown
 from clawgw.channels.messages import OutMedia, Part
-from clawgw.jsonrpc import RpcError
+from clawgw.jsonrpc import INTERNAL_ERROR, RpcError
 
 INVALID_PARAMS = -32602
 USER_ERROR = -1
@@ -24,6 +40,9 @@ IO_ERROR = -3
 UNTRUSTED = -4
 RATE_LIMIT = -5
 RATE_LIMIT_SECONDS = 60.0
+
+_NUMBER = re.compile(r"\+[0-9]{5,}")
+_NO_NETWORK = "signal-cli cannot reach Signal's server"
 
 
 def address(text: str) -> str:
@@ -46,7 +65,7 @@ def address(text: str) -> str:
     if kind == "uuid":
         bare = rest
     number = bare.translate({ord(c): None for c in " -()/."})
-    if number[:1] == "+" and number[1:].isascii() and number[1:].isdigit() and len(number) > 5:
+    if _NUMBER.fullmatch(number):
         return number
     if _is_uuid(bare):
         return bare.lower()
@@ -60,7 +79,7 @@ def address(text: str) -> str:
 
 def recipient(chat: str) -> dict[str, Any]:
     """The parameters that address a chat."""
-    if chat.startswith("+") or _is_uuid(chat):
+    if _NUMBER.fullmatch(chat) or _is_uuid(chat):  # a group's id may begin with +, too
         return {"recipient": [chat]}
     if chat.startswith("username:"):
         return {"username": [chat.removeprefix("username:")]}
@@ -114,7 +133,11 @@ def failure_of(problem: RpcError) -> SendError:
     """What an error answer to `send` means."""
     results = _results(problem.data)
     kinds = {str(result.get("type")) for result in results}
-    if problem.code == RATE_LIMIT or kinds == {"RATE_LIMIT_FAILURE"}:
+    if problem.code == INTERNAL_ERROR:
+        return _inside(problem)
+    if problem.code == IO_ERROR or "NETWORK_FAILURE" in kinds:
+        return SendLater(_NO_NETWORK)
+    if problem.code == RATE_LIMIT or "RATE_LIMIT_FAILURE" in kinds:
         return _throttled(results)
     if problem.code == UNTRUSTED or kinds == {"IDENTITY_FAILURE"}:
         return SendRefused(
@@ -123,11 +146,30 @@ def failure_of(problem: RpcError) -> SendError:
         )
     if kinds == {"UNREGISTERED_FAILURE"}:
         return SendRefused("the recipient is not at Signal")
-    if problem.code == IO_ERROR or kinds == {"NETWORK_FAILURE"}:
-        return SendLater("signal-cli cannot reach Signal's server")
     if problem.code in (USER_ERROR, INVALID_PARAMS, -32601, -32600):
         return SendRefused(f"signal-cli says: {_short(problem)}")
     return SendUnknown(f"signal-cli failed: {_short(problem)}")
+
+
+def leaves_open(problem: RpcError) -> bool:
+    """Whether nobody can tell from an error answer if the message was sent."""
+    return isinstance(failure_of(problem), SendUnknown)
+
+
+def missed(answer: Any) -> list[str]:
+    """Why some of a group did not get what was sent to it, one word for each of them."""
+    kinds = [str(result.get("type")) for result in _results({"response": answer})]
+    return [kind for kind in kinds if kind != "SUCCESS"]
+
+
+def _inside(problem: RpcError) -> SendError:
+    """Of an internal error; `SendCommand` says so of what it could not send or attach."""
+    said = str(problem)
+    if not said.startswith("Failed to send message: "):
+        return SendUnknown(f"signal-cli failed: {_short(problem)}")
+    if "(AttachmentInvalidException)" in said:
+        return SendRefused(f"signal-cli does not take the file: {_short(problem)}")
+    return SendLater(_NO_NETWORK)
 
 
 def challenge_in(problem: RpcError) -> str | None:

@@ -39,6 +39,7 @@ from clawgw.channels.slack.api import (
     SlackApi,
     SlackError,
     Unknown,
+    as_fault,
 )
 from clawgw.channels.slack.blocks import blocks_of
 from clawgw.channels.slack.catchup import CatchUp
@@ -54,13 +55,15 @@ METADATA = "clawgw_part"
 FIND_PAGES = 5
 FIND_PAGE = 200
 TOKEN_PAUSE = 60.0
+MOST_DIRECT = 1_000
 IN_ORDER_SECONDS = 2.0
 """So long new messages wait for those that were missed, to be stored after them; less than the
 three seconds after which Slack sends them again."""
 
 _CONVERSATION = re.compile(r"[CDG][A-Z0-9]{2,}")
 _PERSON = re.compile(r"[UW][A-Z0-9]{2,}")
-_THREAD = re.compile(r"\d+\.\d+")
+_THREAD = re.compile(r"\d+\.\d+", re.ASCII)
+_A_TS = "such as 1700000000.123456"
 _NO_THREAD = frozenset({"cannot_reply_to_message", "thread_not_found", "invalid_thread_ts"})
 _NOT_EDITABLE = frozenset(
     {"message_not_found", "cant_update_message", "edit_window_closed", "msg_too_long"}
@@ -94,20 +97,13 @@ class SlackAdapter(Adapter[SlackAccount]):
         self._directory = Directory(self._bot, host.reactor.seconds)
         self._direct: dict[str, str] = {}
         self._stop: Callable[[], None] = lambda: None
-        self._fatal: Fatal | None = None
+        self._fatal: Fault | None = None
 
     # Receiving
 
     async def run(self) -> None:
         if self._missing:
             raise Fatal(self._missing)
-        try:
-            await self._receive()
-        except CancelledError:  # the end; after a fault, what is being sent goes on
-            await self._http.close()
-            raise
-
-    async def _receive(self) -> None:
         self._fatal = None
         identity = await self._identity()
         me = _me(identity)
@@ -153,16 +149,30 @@ class SlackAdapter(Adapter[SlackAccount]):
         """Do all of them until one fails or this is cancelled; when it returns, all have ended."""
         problems: list[BaseException] = []
         parts = [Deferred.fromCoroutine(work) for work in works]
+        stopping = False
+
+        def stop() -> None:
+            nonlocal stopping
+            if not stopping:  # a second time would cancel their cleaning up
+                stopping = True
+                for part in parts:
+                    part.cancel()
 
         def failed(failure: Failure) -> None:
             assert failure.value is not None
             problems.append(failure.value)
-            for part in parts:
-                part.cancel()
+            stop()
 
+        self._stop = stop
         ended = DeferredList([part.addErrback(failed) for part in parts])
-        self._stop = ended.cancel
-        await ended
+        waiting: Deferred[None] = Deferred()
+        ended.addCallback(lambda _: waiting.callback(None))
+        try:
+            await waiting
+        except CancelledError:
+            stop()
+            await ended
+            raise
         for problem in (self._fatal, *problems):
             if problem is not None:
                 raise problem
@@ -175,12 +185,12 @@ class SlackAdapter(Adapter[SlackAccount]):
         """
         try:
             return await self._bot.call("auth.test")
-        except NotNow as problem:
-            raise Fault(str(problem), problem.retry_after) from None
-        except Refused as problem:
-            raise Fatal(f"botToken: {problem}") from None
         except SlackError as problem:
-            raise Fault(str(problem)) from None
+            raise as_fault(problem, "botToken") from None
+
+    async def close(self) -> None:
+        """See `Adapter.close`: the connections, and whatever is under way on them."""
+        await self._http.close()
 
     async def probe(self) -> dict[str, Any]:
         if self._missing:
@@ -218,7 +228,7 @@ class SlackAdapter(Adapter[SlackAccount]):
                 "(an id is in the channel's or the person's details in Slack)"
             )
         if thread and not _THREAD.fullmatch(thread):
-            raise ValueError(f"{thread!r} is no thread; expected a ts such as 1700000000.123456")
+            raise ValueError(f"{thread!r} is no thread; expected a ts, {_A_TS}")
         return chat, thread or None
 
     async def reach(self, chat: str) -> str:
@@ -230,6 +240,8 @@ class SlackAdapter(Adapter[SlackAccount]):
             return chat
 
     async def send(self, target: Target, part: Part) -> str:
+        if target.thread and not _THREAD.fullmatch(target.thread):
+            raise SendRefused(f"expected a thread's ts, {_A_TS}")
         thread = target.thread or part.reply_to
         async with self._outcome():
             if part.media is not None:
@@ -328,6 +340,8 @@ class SlackAdapter(Adapter[SlackAccount]):
             found = opened.get("id") if isinstance(opened, dict) else None
             if not isinstance(found, str):
                 raise Unknown("Slack's answer names no conversation (conversations.open)")
+            if len(self._direct) >= MOST_DIRECT:
+                self._direct.clear()
             self._direct[user] = found
         return self._direct[user]
 
@@ -357,7 +371,7 @@ class SlackAdapter(Adapter[SlackAccount]):
         try:
             yield
         except BadToken as problem:
-            self._fatal = Fatal(f"botToken: {problem}")
+            self._fatal = as_fault(problem, "botToken")
             self._stop()
             raise SendLater(str(problem), TOKEN_PAUSE, account_wide=True) from None
         except NotNow as problem:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from clawgw.channels.adapter import Fatal, Fault
 from clawgw.channels.http import Http, HttpBadAnswer, HttpError, HttpUnreachable
 
 CALL_SECONDS = 30.0
@@ -171,6 +172,17 @@ def refusal(method: str, answer: Mapping[str, Any]) -> SlackError:
         )
     words = f"Slack says: {_IN_WORDS.get(name, name)} ({name}, {method})"
     return BadToken(words, name) if name in _TOKEN else Refused(words, name)
+
+
+def as_fault(problem: SlackError, token: str) -> Fault:
+    """Why there is no connection.
+
+    Args:
+        token: the key of the token that was refused, if it was.
+    """
+    if isinstance(problem, Refused):
+        return Fatal(f"{token}: {problem}")
+    return Fault(str(problem), problem.retry_after if isinstance(problem, NotNow) else None)
 
 
 def retry_after(value: str | None) -> float:

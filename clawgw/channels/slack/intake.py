@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from clawgw.channels.adapter import Host
 from clawgw.channels.messages import Chat, Inbound, Press
+from clawgw.channels.presses import outcome
 from clawgw.channels.slack.api import Json
 from clawgw.channels.slack.directory import Directory
 from clawgw.channels.slack.events import (
@@ -202,7 +203,8 @@ class Intake:
         conversation = await self._directory.conversation(channel)
         chat = chat_of(conversation, self._me, thread if isinstance(thread, str) else None)
         press = Press(chat=chat, sender=sender_of(person), message_id=ts, data=data)
-        await self._answers.whisper(channel, user, chat.thread, await self._host.pressed(press))
+        told = await outcome(self._host, press)
+        await self._answers.whisper(channel, user, chat.thread, told)
 
 
 def _dict(value: Any) -> Json:

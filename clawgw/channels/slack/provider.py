@@ -1,19 +1,9 @@
-"""Slack's entry in the list of channels."""
+"""Slack as one of the channels there are: what is known of it before it is used."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from clawgw.channels.adapter import Adapter, Host, Provider
-from clawgw.channels.slack.settings import SlackAccount, SlackSettings
-
-
-def make(account: str, settings: SlackAccount, host: Host) -> Adapter[Any]:
-    """An adapter for one account; loads what Slack needs only now."""
-    from clawgw.channels.slack.adapter import SlackAdapter
-
-    return SlackAdapter(account, settings, host)
-
+from clawgw.channels.adapter import Provider
+from clawgw.channels.slack.settings import SlackSettings
 
 PROVIDER = Provider(
     id="slack",
@@ -21,5 +11,5 @@ PROVIDER = Provider(
     detail="Slack Bot",
     image="number",
     settings=SlackSettings,
-    make=make,
+    adapter="clawgw.channels.slack.adapter:SlackAdapter",
 )

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import Deferred, DeferredList, TimeoutError
 from twisted.logger import Logger
 
 from clawgw.channels.adapter import Fatal, Fault
-from clawgw.channels.slack.api import Json, NotNow, Refused, SlackApi, SlackError
+from clawgw.channels.slack.api import Json, SlackApi, SlackError, as_fault
 from clawgw.channels.websocket import Closed, Socket, SocketUnreachable, open_socket
 
 HELLO_SECONDS = 10.0
@@ -83,8 +83,9 @@ class SocketMode:
                 reason = await line.leaving()
                 if line.ended is not None:
                     raise Fault(f"the connection to Slack ended: {_words(line.ended)}")
-                if reason == "link_disabled":
-                    raise Fatal("Socket Mode is switched off for the app; switch it on again")
+                trouble = _trouble(reason)
+                if trouble is not None:
+                    raise trouble
                 line, old = await self._successor(line), line
                 self._look_around(line)
                 old.retire(RETIRE_SECONDS)
@@ -158,20 +159,15 @@ class SocketMode:
         """
         try:
             answer = await self._api.call("apps.connections.open")
-        except NotNow as problem:
-            raise Fault(str(problem), problem.retry_after) from None
-        except Refused as problem:
-            raise Fatal(f"appToken: {problem}") from None
         except SlackError as problem:
-            raise Fault(str(problem)) from None
+            raise as_fault(problem, "appToken") from None
         url = answer.get("url")
         if not isinstance(url, str):
             raise Fault("Slack gave no address for the connection")
         return url
 
     async def _close(self) -> None:
-        for line in tuple(self._lines):
-            await line.close()
+        await DeferredList([line.close() for line in tuple(self._lines)])
 
 
 class _Line:
@@ -204,6 +200,9 @@ class _Line:
         except TimeoutError:
             await self.close()
             raise Fault("Slack did not greet the connection") from None
+        except Fault:
+            await self.close()
+            raise
 
     async def leaving(self) -> str:
         """Wait until Slack says that it will end the socket, and why; or until it has ended."""
@@ -229,9 +228,9 @@ class _Line:
         if self.ended is None:
             self._retiring = self._reactor.callLater(seconds, self._socket.close)
 
-    async def close(self) -> None:
-        """End it; returns when it is gone."""
-        await self._socket.close()
+    def close(self) -> Deferred[Closed]:
+        """End it; fires when it is gone."""
+        return self._socket.close()
 
     def _closed(self, closed: Closed) -> None:
         self.ended = closed
@@ -260,9 +259,16 @@ class _Line:
                 self.count = count if isinstance(count, int) else 1
                 self._hello.callback(None)
         elif kind == "disconnect":
-            self._leave(str(message.get("reason")))
+            self._goodbye(str(message.get("reason")))
         else:
             self._envelope(str(kind), message)
+
+    def _goodbye(self, reason: str) -> None:
+        """Slack will end the socket, perhaps before it has greeted it."""
+        if not self._hello.called:
+            other = Fault(f"Slack ended the connection at once: {reason[:80]}")
+            self._hello.errback(_trouble(reason) or other)
+        self._leave(reason)
 
     def _envelope(self, kind: str, message: Json) -> None:
         identifier, payload = message.get("envelope_id"), message.get("payload")
@@ -277,6 +283,22 @@ class _Line:
             self._on_envelope(Envelope(kind, payload, acknowledge))
         else:
             acknowledge()  # what is not known now will not be known the next time
+
+
+def _trouble(reason: str) -> Fault | None:
+    """What is wrong when Slack says `disconnect` for a reason; None: it only wants another socket.
+
+    Another one would be one too many as well, where there are too many
+    (github.com/slackapi/node-slack-sdk, issue 1654).
+    """
+    if reason == "link_disabled":
+        return Fatal("Socket Mode is switched off for the app; switch it on again")
+    if reason == "too_many_websockets":
+        return Fault(
+            "Slack says that there are too many connections of this app; "
+            "stop the other programs that use the same app token"
+        )
+    return None
 
 
 def _words(closed: Closed) -> str:

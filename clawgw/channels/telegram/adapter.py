@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,7 +30,9 @@ from clawgw.channels.adapter import (
 from clawgw.channels.format import Format
 from clawgw.channels.http import Http, HttpError
 from clawgw.channels.messages import Media, Part, Press, Target
+from clawgw.channels.presses import outcome
 from clawgw.channels.telegram.api import BotApi, BotError, as_fault, as_fetch_error
+from clawgw.channels.telegram.edits import Edits
 from clawgw.channels.telegram.inbound import Albums, Read, reaction_notice, read
 from clawgw.channels.telegram.menu import menu
 from clawgw.channels.telegram.outbound import chat_id
@@ -45,12 +47,11 @@ TEXT_LIMIT = 4096
 CAPTION_LIMIT = 1024
 UPLOAD_BYTES = 50 * 1024 * 1024
 TYPING_SECONDS = 4.5
-PRESS_SECONDS = 10.0
 TOAST_CHARS = 200
 ALERT_CHARS = 60
 WEBHOOK_CHECK_SECONDS = 300.0
 _ADDRESS = re.compile(
-    r"(?P<chat>-?\d{1,20}|@[A-Za-z]\w{3,31})(?::(?:topic:)?(?P<thread>\d{1,10}))?"
+    r"(?P<chat>-?\d{1,20}|@[A-Za-z]\w{3,31})(?::(?:topic:)?(?P<thread>\d{1,10}))?", re.ASCII
 )
 _PREFIX = re.compile(r"(telegram:|tg:|group:)|(https?://)?t\.me/@?", re.IGNORECASE)
 _PRIVACY = (
@@ -82,7 +83,9 @@ class TelegramAdapter(Adapter[TelegramAccount]):
         self._api: BotApi | None = None
         self._sender = BotSender(host, settings, self._bot)
         self._albums = Albums()
+        self._edits = Edits()
         self._me = User(id=0)
+        self._of_bot = ""
         self._aside: set[Deferred[None]] = set()
 
     # Receiving
@@ -93,21 +96,20 @@ class TelegramAdapter(Adapter[TelegramAccount]):
         try:
             await self._receive()
         except (BotError, HttpError) as error:
-            fault = as_fault(error)
-            if isinstance(fault, Fatal):
-                await self._http.close()
-            raise fault from None
-        except CancelledError:
-            await self._http.close()
-            raise
+            raise as_fault(error) from None
         finally:
             for work in list(self._aside):
                 work.cancel()
+
+    async def close(self) -> None:
+        """See `Adapter.close`: the connections, and whatever is under way on them."""
+        await self._http.close()
 
     async def _receive(self) -> None:
         api = await self._bot()
         self._me = await api.call("getMe", {}, User)
         cursor = await self.host.cursor()
+        await self._keep_apart(cursor)
         self._sender.know_moves(cursor)
         self._beside(self._offer_menu(api))
         if self.settings.webhook_url is not None:
@@ -116,12 +118,24 @@ class TelegramAdapter(Adapter[TelegramAccount]):
         if "webhook" in cursor:  # it is ours, of another configuration
             await api.call("deleteWebhook", {}, object)
             await self.host.remember({"webhook": None})
-        offset = cursor.get("offset", "")
+        offset = cursor.get(self._of_bot + "offset", "")
         poller = Poller(
             self.host.reactor, api, int(offset) if offset.isdigit() else 0, self._wanted(),
             self._take, self.host.log,
         )  # fmt: skip
         await poller.run(lambda: self._connected("polling"))
+
+    async def _keep_apart(self, cursor: Mapping[str, str]) -> None:
+        """Tell what this bot receives from what another did that the account was before.
+
+        Messages and updates are numbered for each bot by itself (core.telegram.org/bots/api,
+        "Message" and "Update"), so a message of this one may have the id that one of the other had.
+        """
+        bot = str(self._me.id)
+        first = cursor.get("bot")
+        if first is None:
+            await self.host.remember({"bot": bot})
+        self._of_bot = "" if first in (None, bot) else f"{bot}/"
 
     def _connected(self, mode: str) -> None:
         name = f"@{self._me.username}" if self._me.username else self._me.name
@@ -146,10 +160,14 @@ class TelegramAdapter(Adapter[TelegramAccount]):
         cursor = {f"{MOVED}{one.moved[0]}": one.moved[1] for one in reads if one.moved is not None}
         self._sender.know_moves(cursor)
         if offset is not None:
-            cursor["offset"] = str(offset)
+            cursor[self._of_bot + "offset"] = str(offset)
         messages, absorbed = self._albums.join(reads)
         if messages or cursor:
-            await self.host.received(messages, cursor)
+            named = [
+                replace(one, message_id=self._of_bot + one.message_id) if self._of_bot else one
+                for one in messages
+            ]
+            await self.host.received(named, cursor)
         self._albums.stored(absorbed)
 
     async def _take_one(self, update: Update, raw: msgspec.Raw) -> None:
@@ -162,6 +180,8 @@ class TelegramAdapter(Adapter[TelegramAccount]):
             self.host.log.failure(
                 "update {number} cannot be understood; it is skipped", number=update.update_id
             )
+            return Read()
+        if found.message is not None and not self._edits.changes_something(found.message):
             return Read()
         reaction = found.reaction
         if reaction is None:
@@ -179,15 +199,7 @@ class TelegramAdapter(Adapter[TelegramAccount]):
 
     async def _pressed(self, query_id: str, press: Press) -> None:
         """Somebody pressed a button; they are told what came of it."""
-        work = Deferred.fromCoroutine(_as_coroutine(self.host.pressed(press)))
-        work.addTimeout(PRESS_SECONDS, self.host.reactor)
-        try:
-            told = str(await work)
-        except CancelledError:
-            raise
-        except Exception:  # noqa: BLE001 - a press must not stop the messages behind it
-            self.host.log.failure("a pressed button had no effect")
-            told = "That did not work; please try again."
+        told = await outcome(self.host, press)
         self._beside(self._acknowledge(query_id, press, told))
 
     async def _acknowledge(self, query_id: str, press: Press, told: str) -> None:
@@ -348,7 +360,3 @@ class _WebhookInfo(msgspec.Struct, frozen=True):
 def _is_known(update: Update) -> bool:
     """Whether anything of an update is there but its number."""
     return update != Update(update_id=update.update_id)
-
-
-async def _as_coroutine(work: Any) -> Any:
-    return await work

@@ -32,6 +32,9 @@ from clawgw.channels.http import (
 )
 from clawgw.channels.telegram.updates import mended
 
+LONGEST_WAIT = 24 * 3600.0
+"""Seconds; nobody is asked to wait for longer, whatever an answer says."""
+
 _TOKEN = re.compile(r"[0-9A-Za-z_:.\-]{3,120}")
 _ResultT = TypeVar("_ResultT")
 
@@ -263,7 +266,7 @@ def _refused(response: Response, answer: _Answer) -> NoReturn:
     raise BotError(
         answer.error_code or response.status,
         answer.description[:300] or "no reason given",
-        None if waiting is None else max(0.0, waiting),
+        None if waiting is None else min(max(0.0, waiting), LONGEST_WAIT),
         parameters.migrate_to_chat_id,
     )
 

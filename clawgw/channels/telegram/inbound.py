@@ -27,6 +27,7 @@ from clawgw.channels.messages import (
     Quoted,
     Sender,
 )
+from clawgw.channels.telegram.edits import EDIT
 from clawgw.channels.telegram.notes import happening, reaction_note, sort_note, unknown_note
 from clawgw.channels.telegram.updates import (
     CHANNEL_SERVICE_ID,
@@ -151,7 +152,7 @@ def _edit(message: Message, me: User, raw: bytes | msgspec.Raw, update_id: int) 
     version = message.edit_date or update_id
     # A shared position is edited every few seconds; nobody wants an answer to each.
     kind = "edit" if message.location is None else "notice"
-    return replace(inbound, message_id=f"{inbound.message_id}:edit:{version}", kind=kind)
+    return replace(inbound, message_id=f"{inbound.message_id}{EDIT}{version}", kind=kind)
 
 
 def _inbound(message: Message, me: User, raw: bytes | msgspec.Raw) -> Inbound | None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
+from clawgw.channels.commands import COMMANDS
 from clawgw.channels.telegram.settings import TelegramAccount
 
-COMMANDS = {
-    "new": "begin a new conversation",
-    "stop": "stop what I am doing",
-    "status": "what is going on",
-    "whoami": "your id here",
-    "help": "what I can be told",
-}
 MOST = 100
+"""Entries a menu may have (core.telegram.org/bots/api, "setMyCommands")."""
 
 
 def menu(settings: TelegramAccount) -> list[dict[str, str]]:

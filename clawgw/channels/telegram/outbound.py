@@ -7,6 +7,7 @@ takes everything (core.telegram.org/bots/api, "Sending files" and the methods na
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ PHOTO_BYTES = 10 * 1024 * 1024
 QUESTION_CHARS = 300
 OPTION_CHARS = 100
 _POLL_SECONDS = (5, 2_628_000)
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 _METHODS: Mapping[str, tuple[str, frozenset[str]]] = {
     "photo": ("sendPhoto", frozenset(("image/jpeg", "image/png", "image/webp"))),
@@ -69,9 +71,9 @@ def as_document(target: Target, part: Part, settings: TelegramAccount) -> Sendin
     return _file_sending("sendDocument", "document", params, part, part.media)
 
 
-def editing(target: Target, message_id: str, part: Part, settings: TelegramAccount) -> Sending:
+def editing(target: Target, message_id: int, part: Part, settings: TelegramAccount) -> Sending:
     """The call that puts a part in the place of a message."""
-    params = {"chat_id": chat_id(target.chat), "message_id": int(message_id)}
+    params = {"chat_id": chat_id(target.chat), "message_id": message_id}
     return Sending(
         "editMessageText", params | _text(part, settings) | _keyboard(target, part, settings)
     )
@@ -98,16 +100,15 @@ def chat_id(chat: str) -> int | str:
     return chat if chat.startswith("@") else int(chat)
 
 
-def topic(target: Target) -> int | None:
-    """The topic a message has to name; "General" must not be named."""
-    if target.thread is None or not target.thread.isdigit():
-        return None
-    return None if int(target.thread) == GENERAL_TOPIC else int(target.thread)
+def number(text: str | None) -> int | None:
+    """A message's or a topic's number; None: it is none."""
+    return int(text) if text is not None and _NUMBER.fullmatch(text) else None
 
 
 def _place(target: Target) -> dict[str, Any]:
-    thread = topic(target)
-    where = {} if thread is None else {"message_thread_id": thread}
+    thread = number(target.thread)
+    # "General" must not be named.
+    where = {} if thread in (None, GENERAL_TOPIC) else {"message_thread_id": thread}
     return {"chat_id": chat_id(target.chat), **where}
 
 
@@ -115,12 +116,10 @@ def _manner(target: Target, part: Part, settings: TelegramAccount) -> dict[str, 
     params = _keyboard(target, part, settings)
     if part.silent:
         params["disable_notification"] = True
-    if part.reply_to is not None and part.reply_to.isdigit():
+    quoted = number(part.reply_to)
+    if quoted is not None:
         # A message that is gone by now is answered all the same.
-        params["reply_parameters"] = {
-            "message_id": int(part.reply_to),
-            "allow_sending_without_reply": True,
-        }
+        params["reply_parameters"] = {"message_id": quoted, "allow_sending_without_reply": True}
     return params
 
 

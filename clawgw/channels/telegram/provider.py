@@ -1,19 +1,9 @@
-"""What the Gateway has to know of Telegram before it is used."""
+"""Telegram as one of the channels there are: what is known of it before it is used."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from clawgw.channels.adapter import Adapter, Host, Provider
+from clawgw.channels.adapter import Provider
 from clawgw.channels.telegram.settings import TelegramSettings
-
-
-def _make(account: str, settings: Any, host: Host) -> Adapter[Any]:
-    # A Gateway without Telegram loads nothing of it.
-    from clawgw.channels.telegram.adapter import TelegramAdapter
-
-    return TelegramAdapter(account, settings, host)
-
 
 PROVIDER = Provider(
     id="telegram",
@@ -21,5 +11,5 @@ PROVIDER = Provider(
     detail="Telegram bot",
     image="paperplane",
     settings=TelegramSettings,
-    make=_make,
+    adapter="clawgw.channels.telegram.adapter:TelegramAdapter",
 )

@@ -31,6 +31,7 @@ from clawgw.channels.telegram.outbound import (
     as_document,
     chat_id,
     editing,
+    number,
     sending,
     without_markup,
 )
@@ -41,7 +42,7 @@ EDIT_SECONDS = 1.5
 GROUP_EDIT_SECONDS = 4.0
 KNOWN_MESSAGES = 1_000
 MOVED = "moved:"
-_CHAT = re.compile(r"-?\d{1,20}|@\w{1,64}")
+_CHAT = re.compile(r"-?\d{1,20}|@\w{1,64}", re.ASCII)
 _FILE_TROUBLE = (
     "image_process_failed", "photo_", "wrong file", "wrong type", "media_", "video_", "voice_",
     "audio_",
@@ -83,19 +84,20 @@ class BotSender:
             SendError
         """
         target = self._now_at(target)
-        if part.edit is not None and part.edit.isdigit() and not part.media and not part.poll:
-            if await self._replace(target, part.edit, part):
-                return part.edit
+        draft = number(part.edit)
+        if draft is not None and not part.media and not part.poll:
+            if await self._replace(target, draft, part):
+                return str(draft)
             part = replace(part, edit=None)
         try:
-            number = await self._post(target, part)
+            message_id = await self._post(target, part)
         except BotError as error:
             if error.moved_to is None:
                 raise self._explained(target, error) from None
             await self._has_moved(target.chat, str(error.moved_to))
             return await self.send(target, part)
-        self._note_written(target, number, part)
-        return "" if number is None else str(number)
+        self._note_written(target, message_id, part)
+        return "" if message_id is None else str(message_id)
 
     async def edit(self, target: Target, message_id: str, part: Part) -> None:
         """Show a draft, unless it comes too soon.
@@ -104,10 +106,11 @@ class BotSender:
             SendError
         """
         target = self._now_at(target)
-        if not message_id.isdigit() or self._is_too_soon(target):
+        draft = number(message_id)
+        if draft is None or self._is_too_soon(target):
             return
         try:
-            await self._call(editing(target, message_id, part, self._settings), part)
+            await self._call(editing(target, draft, part, self._settings), part)
         except BotError as error:
             if error.code == 429:
                 self._be_quiet(target, error.retry_after)
@@ -123,8 +126,8 @@ class BotSender:
             SendError
         """
         target = self._now_at(target)
-        thread = target.thread or ""  # unlike in messages, "General" may be named here
-        where = {"message_thread_id": int(thread)} if thread.isdigit() else {}
+        thread = number(target.thread)  # unlike in messages, "General" may be named here
+        where = {} if thread is None else {"message_thread_id": thread}
         params = {"chat_id": chat_id(target.chat), "action": "typing", **where}
         try:
             await self._make(Sending("sendChatAction", params))
@@ -133,7 +136,7 @@ class BotSender:
 
     # Calls
 
-    async def _replace(self, target: Target, message_id: str, part: Part) -> bool:
+    async def _replace(self, target: Target, message_id: int, part: Part) -> bool:
         """Put a part in the place of a message; False if that is gone."""
         try:
             await self._call(editing(target, message_id, part, self._settings), part)
@@ -145,7 +148,7 @@ class BotSender:
             if error.moved_to is not None:
                 return False
             raise self._explained(target, error) from None
-        self._note_written(target, int(message_id), part)
+        self._note_written(target, message_id, part)
         return True
 
     async def _post(self, target: Target, part: Part) -> int | None:
@@ -193,8 +196,8 @@ class BotSender:
             raise SendLater(str(problem), account_wide=True) from None
         except HttpError as error:
             raise as_send_error(error) from None
-        number = answer.get("message_id") if isinstance(answer, dict) else None
-        return number if isinstance(number, int) else None
+        message_id = answer.get("message_id") if isinstance(answer, dict) else None
+        return message_id if isinstance(message_id, int) else None
 
     def _explained(self, target: Target, error: BotError) -> SendError:
         if error.code == 429:
@@ -208,6 +211,8 @@ class BotSender:
     def _now_at(self, target: Target) -> Target:
         if _CHAT.fullmatch(target.chat) is None:
             raise SendRefused("Telegram's chats are numbers or @names")
+        if target.thread is not None and number(target.thread) is None:
+            raise SendRefused("Telegram's topics are numbers")
         chat, seen = target.chat, set()
         while chat in self._moved and chat not in seen:
             seen.add(chat)
@@ -222,10 +227,10 @@ class BotSender:
 
     # Pace
 
-    def _note_written(self, target: Target, number: int | None, part: Part) -> None:
+    def _note_written(self, target: Target, message_id: int | None, part: Part) -> None:
         _put(self._written, target.chat, self._host.reactor.seconds())
-        if number is not None:
-            _put(self._own, (target.chat, number), (part.plain or part.text)[:60])
+        if message_id is not None:
+            _put(self._own, (target.chat, message_id), (part.plain or part.text)[:60])
 
     def _be_quiet(self, target: Target, seconds: float | None) -> None:
         until = self._host.reactor.seconds() + (EDIT_SECONDS if seconds is None else seconds)

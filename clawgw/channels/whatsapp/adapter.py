@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from clawgw.channels.whatsapp.contract import Identity, Message
 from clawgw.channels.whatsapp.inbound import inbound, quote
 from clawgw.channels.whatsapp.install import Installation
 from clawgw.channels.whatsapp.login import INSTALLING, Login, cancelled
-from clawgw.channels.whatsapp.session import NOT_LINKED, Session, child_environment
+from clawgw.channels.whatsapp.session import NOT_LINKED, STOPPED, Session, child_environment
 from clawgw.channels.whatsapp.settings import WhatsAppAccount, locks_of
 from clawgw.jsonrpc import ProcessGone, RpcError, RpcTimeout
 
@@ -54,8 +54,10 @@ TITLE_SECONDS = 5.0
 LOGOUT_SECONDS = 20.0
 FIRST_STEP_SECONDS = 20.0
 ADOPT_SECONDS = 60.0
+LINK_SECONDS = 600.0
 MOST_NUMBERS = 10_000
 CREDENTIALS = "creds.json"
+NOT_IN_TIME = f"no phone was linked within {LINK_SECONDS / 60:.0f} minutes; begin again"
 
 _KINDS = {"file": "document", "voice": "audio"}
 _MENTION = re.compile(r"@\+?(\d{6,15})\b", re.ASCII)
@@ -153,10 +155,10 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
             raise
         return session
 
-    async def _end(self, session: Session) -> None:
+    async def _end(self, session: Session, why: str = STOPPED) -> None:
         if self._session is session:
             self._session = None
-        await session.stop()
+        await session.stop(why)
 
     async def _command(self) -> list[str]:
         if self.settings.command is not None:
@@ -193,8 +195,7 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
         for message in messages:
             if not message.group and message.sender.phone is not None:
                 self._remember_number(message.chat)  # who writes to us need not be looked up
-        groups = dict.fromkeys(message.chat for message in messages if message.group)
-        titles = {jid: await self._title(jid) for jid in groups}
+        titles = await self._titles_of({message.chat for message in messages if message.group})
         await self.host.received(
             [self._inbound(message, titles.get(message.chat, "")) for message in messages]
         )
@@ -208,6 +209,16 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
         if len(self._numbers) >= MOST_NUMBERS:
             self._numbers.clear()  # they can be asked for again
         self._numbers.add(jid)
+
+    async def _titles_of(self, jids: Iterable[str]) -> dict[str, str]:
+        """What groups are called; all are asked for at once, as each may take its time."""
+        asked = {jid: Deferred.fromCoroutine(self._title(jid)) for jid in jids}
+        try:
+            return {jid: await title for jid, title in asked.items()}
+        finally:
+            for title in asked.values():
+                title.addErrback(lambda _: None)
+                title.cancel()
 
     async def _title(self, jid: str) -> str:
         """What a group is called; empty where that cannot be found out quickly."""
@@ -402,8 +413,13 @@ class WhatsAppAdapter(Adapter[WhatsAppAccount]):
 
     async def _watch(self, session: Session) -> None:
         """End a login's session if it fails; if it does not, give `run` some time to take it."""
+        deadline = self.host.reactor.seconds() + LINK_SECONDS
         while session.end is None and not session.connected:
-            await session.changed()
+            left = deadline - self.host.reactor.seconds()
+            if left <= 0:
+                await self._end(session, NOT_IN_TIME)
+            else:
+                await session.changed(left)
         if self._running or self._session is not session:
             return
         if session.end is not None:

@@ -4,7 +4,7 @@ The package's own directory may be read-only and is nobody's to write to. The so
 `sidecar/<fingerprint>` and what they import is installed there by the lock file, without running
 any package's scripts. The fingerprint is that of the sources and the lock file, so a new version of
 clawgw installs a new sidecar and removes the old one. A directory gets its name only when it is
-complete; a killed installation begins anew.
+complete and on the disk; an installation that a kill or a power failure has ended begins anew.
 """
 
 from __future__ import annotations
@@ -130,6 +130,7 @@ def _sources() -> list[Path]:
 
 def _move(fresh: Path, place: Path) -> None:
     """Give a complete installation its name; others are of no use any more."""
+    os.sync()  # npm does not; one call, because there are thousands of files
     shutil.rmtree(place, ignore_errors=True)
     fresh.rename(place)
     for other in place.parent.iterdir():

@@ -2,7 +2,7 @@
 
 The phone is linked by scanning a QR code, which WhatsApp replaces every so often, or by typing a
 code of eight letters at the phone. Somebody who goes away leaves it to end by itself: WhatsApp
-stops offering codes after some minutes.
+stops offering codes after some minutes, and the adapter waits for no phone longer than ten.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ class Login:
     @property
     def over(self) -> bool:
         """Whether it has come to an end, good or bad."""
-        return self._problem is not None or self.connected
+        session = self._session
+        has_ended = session is not None and session.end is not None
+        return self._problem is not None or self.connected or has_ended
 
     @property
     def connected(self) -> bool:

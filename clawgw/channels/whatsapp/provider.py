@@ -1,19 +1,9 @@
-"""WhatsApp as one of the channels there are."""
+"""WhatsApp as one of the channels there are: what is known of it before it is used."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from clawgw.channels.adapter import Adapter, Host, Provider
+from clawgw.channels.adapter import Provider
 from clawgw.channels.whatsapp.settings import WhatsAppSettings
-
-
-def make(account: str, settings: Any, host: Host) -> Adapter[Any]:
-    """The adapter of an account."""
-    from clawgw.channels.whatsapp.adapter import WhatsAppAdapter
-
-    return WhatsAppAdapter(account, settings, host)
-
 
 PROVIDER = Provider(
     id="whatsapp",
@@ -21,5 +11,5 @@ PROVIDER = Provider(
     detail="WhatsApp Web",
     image="message",
     settings=WhatsAppSettings,
-    make=make,
+    adapter="clawgw.channels.whatsapp.adapter:WhatsAppAdapter",
 )

@@ -25,6 +25,7 @@ from clawgw.store.database import StoreError
 
 LINK_WORDS = "link a phone with: clawgw channels login whatsapp"
 NOT_LINKED = f"no phone is linked; {LINK_WORDS}"
+STOPPED = "it was stopped"
 START_SECONDS = 60.0
 BATCH = 500
 UNREADABLE = "[a message that cannot be read here]"
@@ -145,9 +146,9 @@ class Session:
             self._lost(str(problem))  # before whoever asked begins anew
             raise
 
-    async def stop(self) -> None:
+    async def stop(self, why: str = STOPPED) -> None:
         """End it; returns when it is gone, also if it is cancelled meanwhile."""
-        self._finish(Fault("it was stopped"))
+        self._finish(Fault(why))
         if self._rpc is None:
             return
         over = False

@@ -39,6 +39,7 @@ class Gateway(WebSocketServerFactory):
     Attributes:
         resume_url: another address for resuming.
         heartbeat_ms: what Hello says.
+        patience: seconds a heartbeat may be late; both ends wait in the same process.
         identify_seconds: how far apart two Identify must be.
         acks: whether heartbeats are acknowledged.
         fragment: send each frame in pieces of so many bytes (with compression only).
@@ -62,6 +63,7 @@ class Gateway(WebSocketServerFactory):
         self.base = ""
         self.resume_url = ""
         self.heartbeat_ms = 41_250
+        self.patience = 30.0
         self.identify_seconds = 5.0
         self.acks = True
         self.fragment = 0
@@ -262,7 +264,7 @@ class _Connection(WebSocketServerProtocol):
     def _expect_heartbeat(self) -> None:
         if self._deadline and self._deadline.active():
             self._deadline.cancel()
-        late = self.factory.heartbeat_ms / 1000 * 1.5
+        late = self.factory.heartbeat_ms / 1000 + self.factory.patience
         self._deadline = self.factory.clock.callLater(late, self._late)
 
     def _late(self) -> None:

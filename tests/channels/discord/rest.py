@@ -57,7 +57,7 @@ class Fault:
     """What goes wrong with one request.
 
     Attributes:
-        status, body: answer this instead of acting (`body` may be no JSON at all).
+        status, body, headers: answer this instead of acting (`body` may be no JSON at all).
         cut: `before` acting or `after` it, the connection is torn and nothing is answered.
         delay: seconds until the answer; the request is acted on at once.
         retry_after: answer 429 with it; `everywhere`: it is the global limit.
@@ -65,6 +65,7 @@ class Fault:
 
     status: int = 0
     body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
     cut: str = ""
     delay: float = 0.0
     retry_after: float = 0.0
@@ -157,6 +158,11 @@ class Rest(Resource):
         self.limit = (limit, seconds)
         self._buckets.clear()
 
+    def refill(self) -> None:
+        """As if the time of every bucket had gone by."""
+        for bucket in self._buckets.values():
+            bucket.times.clear()
+
     def of(self, operation: str) -> list[Request]:
         """The requests for an operation."""
         return [request for request in self.requests if request.operation == operation]
@@ -238,7 +244,7 @@ class Rest(Resource):
         if fault.retry_after:
             raise self._limited(fault.retry_after, everywhere=fault.everywhere)
         if fault.status:
-            return fault.status, {}, fault.body
+            return fault.status, fault.headers, fault.body
         headers = self._count(match)
         record.body, record.files = self._body(request, record)
         self._check(record, match)

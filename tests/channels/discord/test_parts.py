@@ -54,6 +54,12 @@ class StreamTests(SynchronousTestCase):
         self.assertRaises(BadStream, Inflater().feed, bomb)
         self.assertRaises(BadStream, Inflater().feed, b"x" * 10_001)
 
+    def test_a_stream_that_is_over(self) -> None:
+        stream = zlib.compressobj()
+        packed = stream.compress(b"{}") + stream.flush(zlib.Z_SYNC_FLUSH)
+        packed += stream.flush(zlib.Z_FINISH) + b"\x00\x00\xff\xff"
+        self.assertRaises(BadStream, Inflater().feed, packed)
+
     def test_the_address_says_how_we_speak(self) -> None:
         self.assertEqual(
             address("wss://gateway.discord.gg"),
@@ -132,6 +138,9 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(self.limits.wait(self.ROUTE, "2"), 0)
         self.limits.stop(self.ROUTE, "1", 9.0, everywhere=True)
         self.assertEqual(self.limits.wait(self.ROUTE, "2"), 9.0)
+        self.assertTrue(self.limits.stopped)
+        self.clock.advance(9.0)
+        self.assertFalse(self.limits.stopped)
 
     def test_headers_that_make_no_sense_are_ignored(self) -> None:
         for remaining, after in (("x", "1"), ("1", "nan"), ("1", "inf"), ("-1", "1"), ("1", "")):

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import formatEvent, globalLogPublisher
 
-from clawgw.channels.discord import conversation, feed
+from clawgw.channels.discord import conversation, events, feed
+from clawgw.channels.discord.objects import milliseconds
 from clawgw.channels.discord.provider import PROVIDER
 from clawgw.store.channels import cursor
 from tests.channels.discord.rest import CREATE_MESSAGE, Fault
 from tests.channels.discord.support import DiscordCase
 from tests.channels.discord.world import Channel
+
+HISTORY = "GET /channels/{channel_id}/messages"
 
 
 class MessageTests(DiscordCase):
@@ -197,15 +202,19 @@ class ConnectionTests(DiscordCase):
         self.fake.gateway.heartbeat_ms = 1000
         account = await self.running()
         stored = account.received
-        slow = deferLater(self.reactor, 3.5)
+        slow: Deferred[None] = Deferred()
 
         async def received(*args: Any) -> None:
-            await slow
+            if not slow.called:
+                await slow
             await stored(*args)
 
         self.patch(account, "received", received)
         for number in range(300):
             self.fake.say(self.alice, text=f"m{number}")
+        beats = len(self.fake.gateway.heartbeats)
+        await self.until(lambda: len(self.fake.gateway.heartbeats) >= beats + 4)
+        slow.callback(None)
         await self.routed_texts(300)
         self.assertEqual([m.text for m in self.routed], [f"m{n}" for n in range(300)])
         self.assertEqual(len(self.fake.gateway.handshakes), 1)
@@ -233,13 +242,69 @@ class ConnectionTests(DiscordCase):
         for number in range(230):
             self.fake.say(self.alice, text=f"dm {number}")
         self.fake.say(self.alice, self.thread, "in the thread")
-        await self.running()
+        await self.running(groupPolicy="open")
         await self.routed_texts(233)
         texts = [message.text for message in self.routed[2:]]
         self.assertEqual(texts, [*[f"dm {n}" for n in range(230)], "in the thread"])
         self.assertEqual(self.routed[-1].chat.kind, "channel")
         self.assertEqual(self.routed[2].chat.kind, "direct")
         self.assertEqual(self.fake.gateway.identifies, 2)
+
+    async def test_history_is_read_only_where_somebody_is_listened_to_and_something_is_new(
+        self,
+    ) -> None:
+        heard = self.world.channel(self.guild, "heard")
+        quiet = self.world.channel(self.guild, "quiet")
+        self.world.channel(self.guild, "empty")
+        other = self.world.guild("other")
+        there = self.world.channel(other, "there")
+        guilds = {"home": {"channels": {"heard": {}, "quiet": {}, "empty": {}}}}
+        account = await self.running(guilds=guilds)
+        last = milliseconds(self.fake.say(self.alice, quiet, "long ago"))
+        await self.routed_texts(1)
+        self.patch(events, "SLACK_MS", -1)  # what was last stored is not asked for again
+        await self.until(lambda: milliseconds(self.world.snowflake()) > last + 1)
+        await self.stop(account)
+        self.fake.gateway.forget()
+        for channel in (self.general, self.thread, there, heard):
+            self.fake.say(self.alice, channel, f"in {channel.name}")
+        await self.running(guilds=guilds)
+        self.assertEqual(await self.routed_texts(2), ["long ago", "in heard"])
+        self.fake.say(self.alice, text="the end")
+        await self.routed_texts(3)
+        asked = [request.path for request in self.fake.rest.of(HISTORY)]
+        self.assertEqual(asked, [f"/api/v10/channels/{heard.id}/messages"])
+
+    async def test_nobody_is_listened_to_directly_and_nothing_is_asked_for(self) -> None:
+        account = await self.running()
+        self.fake.say(self.alice, text="one")
+        await self.routed_texts(1)
+        await self.stop(account)
+        self.fake.gateway.forget()
+        self.fake.say(self.alice, text="two")
+        await self.running(dm={"enabled": False})
+        self.fake.say(self.alice, text="three")
+        self.assertEqual(await self.routed_texts(2), ["one", "three"])
+        self.assertEqual(self.fake.rest.of(HISTORY), [])
+
+    async def test_a_history_that_makes_no_headway_or_is_none_ends(self) -> None:
+        self.patch(events, "PAGE", 1)
+        account = await self.running()
+        self.fake.say(self.alice, text="one")
+        await self.routed_texts(1)
+        await self.stop(account)
+        self.fake.gateway.forget()
+        missed = self.fake.say(self.alice, text="two")
+        dm = self.world.dm(self.alice)
+        found = self.world.find(dm, missed)
+        page = msgspec.json.encode([found])
+        nothing = Fault(status=200, body=b"7")
+        self.fake.rest.fail(HISTORY, nothing, *[Fault(status=200, body=page)] * 5)
+        await self.running()
+        self.assertEqual(await self.routed_texts(2), ["one", "two"])
+        self.fake.say(self.alice, text="three")
+        await self.routed_texts(3)
+        self.assertEqual(len(self.fake.rest.of(HISTORY)), 3)
 
     async def test_servers_that_come_after_another_cut_are_caught_up_with_too(self) -> None:
         other = self.world.guild("other")
@@ -252,9 +317,8 @@ class ConnectionTests(DiscordCase):
         self.fake.say(self.alice, self.general, "here")
         self.fake.say(self.alice, there, "and there")
         # The second server's history cannot be had until the session has been resumed.
-        texts = "GET /channels/{channel_id}/messages"
-        self.fake.rest.fail(texts, Fault(), Fault(), Fault(status=500))
-        await self.running()
+        self.fake.rest.fail(HISTORY, Fault(), Fault(), Fault(status=500))
+        await self.running(groupPolicy="open")
         await self.routed_texts(3)
         self.assertEqual({message.text for message in self.routed}, {"one", "here", "and there"})
         self.assertGreaterEqual(self.fake.gateway.resumes, 1)
@@ -301,6 +365,7 @@ class ConnectionTests(DiscordCase):
         await account.start()
         await self.until(lambda: account.status.health == "failed")
         self.assertIn("does not accept the bot's token", account.status.last_error or "")
+        self.assertFalse(account.status.running)
         await deferLater(self.reactor, 0.1)
         self.assertEqual(len(self.fake.rest.requests), 1)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from clawgw.channels.adapter import Fault as ChannelFault
+from clawgw.channels.adapter import SendLater
 from clawgw.channels.discord import interactions
+from clawgw.channels.discord.adapter import DiscordAdapter
 from clawgw.channels.messages import Button, Outbound, OutMedia, Part, Poll, Target
 from clawgw.store.channels import cursor
 from tests.channels.discord.rest import CREATE_MESSAGE, Fault
@@ -68,6 +70,23 @@ class SendingTests(DiscordCase):
         await self.deliver(account, self.thread.id, "two")
         self.assertEqual(self.fake.texts(), ["one", "two"])
         self.assertEqual(self.fake.rest.exceeded, 0)
+
+    async def test_a_429_that_is_not_of_the_api_holds_up_everything_for_a_while(self) -> None:
+        account = await self.running()
+        nonsense = {"Retry-After": "9" * 5000}
+        for number, headers in enumerate(({}, nonsense, {"Retry-After": "soon"})):
+            banned = Fault(status=429, body=b"<html>banned", headers=headers)
+            self.fake.rest.fail(CREATE_MESSAGE, banned)
+            adapter = DiscordAdapter(f"a{number}", account.adapter.settings, account)
+            self.addCleanup(adapter.close)
+            before = len(self.fake.rest.requests)
+            for chat in (self.general.id, self.thread.id):
+                target = Target(channel="discord", account="default", chat=chat)
+                with self.assertRaises(SendLater) as caught:
+                    await adapter.send(target, Part(key="a" * 32, text="hello"))
+                self.assertTrue(caught.exception.account_wide)
+                self.assertGreater(caught.exception.retry_after or 0, 10)
+            self.assertEqual(len(self.fake.rest.requests), before + 1)
 
     async def test_what_discord_refuses_fails_at_once_and_says_why(self) -> None:
         account = await self.running()

@@ -7,6 +7,7 @@ from typing import Any
 from tests.channels.discord.fake import FakeDiscord
 from tests.channels.discord.world import User
 from tests.faults.channel_storm import PEOPLE, Storm, Surface
+from tests.faults.support import Sender
 
 HISTORY = "GET /channels/{channel_id}/messages"
 
@@ -50,11 +51,17 @@ class DiscordSurface(Surface):
 
     def cut(self) -> None:
         self.cuts += 1
-        if self.cuts % 2 and self._answered():
+        if self.cuts % 2 and self.answered():
             self.fake.gateway.forget()
         self.fake.cut()
 
-    def _answered(self) -> bool:
+    def lose(self) -> None:
+        """A cut that loses the session for certain."""
+        self.fake.gateway.forget()
+        self.fake.cut()
+
+    def answered(self) -> bool:
+        """Whether everybody has had an answer."""
         answers = [one for one in self.fake.sent() if not one["content"].startswith("out ")]
         return len({answer["channel_id"] for answer in answers}) == PEOPLE
 
@@ -62,9 +69,20 @@ class DiscordSurface(Surface):
 class DiscordStorm(Storm):
     """Discord."""
 
+    surface: DiscordSurface
+
+    async def _calm(self, sender: Sender) -> None:
+        """However slow the machine is, the session is lost at least once."""
+        while not self.surface.answered():
+            await self._pause(0.1)
+        self.surface.lose()
+        await super()._calm(sender)
+
     async def test_nothing_is_lost(self) -> None:
         surface = DiscordSurface()
         await self.storm(surface)
+        while not surface.fake.rest.of(HISTORY):
+            await self._pause(0.1)
         self.assertEqual(surface.fake.complaints(), [])
         self.assertGreater(surface.fake.gateway.resumes, 0)
         self.assertGreater(len(surface.fake.rest.of(HISTORY)), 0)

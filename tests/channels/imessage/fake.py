@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.channels.fake_rpc import Call, Check, FakeRpc, Refusal, Session, checked
 
-START = datetime(2026, 11, 22, tzinfo=UTC)
+_COUNTRIES = {"US": "+1", "DE": "+49"}
 
 _TEXT = Check(str)
 _NUMBER = Check(int)
@@ -114,6 +114,7 @@ class FakeMessages(FakeRpc):
         self.rows: list[Row] = []
         self.denied = ""
         self.silent_ids = False
+        self._began = datetime.now(UTC).replace(microsecond=0)
         self._subscriptions = 0
 
     # For tests: the world
@@ -128,11 +129,13 @@ class FakeMessages(FakeRpc):
         return self._chat(made, f"iMessage;+;{made}", name, list(handles))
 
     def write(self, chat: FakeChat, text: str, *, sender: str = "", **extra: Any) -> Row:
-        """Somebody writes; `extra` are further fields of the message."""
+        """Somebody writes; `extra` are further fields of the message, or `at`: when that was."""
         files = extra.pop("attachments", [])
         mine = extra.pop("mine", False)
+        at = extra.pop("at", None)
         row = self._row(chat, sender or chat.participants[0], text, mine=mine)
         row.attachments, row.extra = files, extra
+        row.at = at or row.at
         self._tell(row)
         return row
 
@@ -145,6 +148,12 @@ class FakeMessages(FakeRpc):
         """Write text as it is to every client."""
         for session in self.sessions:
             session.write(text)
+
+    def repeat(self) -> None:
+        """Tell everybody of every row once more, the newest first."""
+        for session in self.sessions:
+            for row in reversed(self.rows):
+                self._say(session, row)
 
     def break_watch(self, why: str) -> None:
         """Every subscription fails."""
@@ -171,9 +180,9 @@ class FakeMessages(FakeRpc):
         return getattr(self, name)(call.session, params)
 
     def _do_chats_list(self, session: Session, params: dict[str, Any]) -> Any:
-        newest = {chat.id: chat.id - 10_000 for chat in self.chats}
-        newest.update({row.chat.id: row.id for row in self.rows})
-        ordered = sorted(self.chats, key=lambda chat: -newest[chat.id])
+        newest = {row.chat.id: row for row in sorted(self.rows, key=_age)}
+        written_in = [chat for chat in self.chats if chat.id in newest]
+        ordered = sorted(written_in, key=lambda chat: _age(newest[chat.id]), reverse=True)
         return {
             "chats": [
                 {
@@ -182,7 +191,7 @@ class FakeMessages(FakeRpc):
                     "identifier": chat.identifier,
                     "guid": chat.guid,
                     "service": "iMessage",
-                    "last_message_at": _iso(START),
+                    "last_message_at": _iso(newest[chat.id].at),
                     "is_group": chat.is_group,
                     "participants": chat.participants,
                 }
@@ -193,12 +202,13 @@ class FakeMessages(FakeRpc):
     def _do_messages_history(self, session: Session, params: dict[str, Any]) -> Any:
         rows = [row for row in self.rows if row.chat.id == params["chat_id"]]
         rows = [row for row in rows if "is_reaction" not in row.extra]
-        newest = rows[::-1][: params.get("limit", 50)]
+        newest = sorted(rows, key=_age, reverse=True)[: params.get("limit", 50)]
         return {"messages": [_payload(row, params.get("attachments", False)) for row in newest]}
 
     def _do_watch_subscribe(self, session: Session, params: dict[str, Any]) -> Any:
         self._subscriptions += 1
-        since = params.get("since_rowid", len(self.rows))
+        # MessageWatcher.swift: without a row, and with row 0, it begins after the newest.
+        since = max(0, params.get("since_rowid") or len(self.rows))
         session.state.update(subscription=self._subscriptions, since=since, watch=params)
         self.reactor.callLater(0, self._catch_up, session)
         return {"subscription": self._subscriptions}
@@ -233,6 +243,8 @@ class FakeMessages(FakeRpc):
         return result
 
     def _target(self, params: dict[str, Any]) -> FakeChat:
+        if "to" in params:
+            params = {**params, "to": _whole_number(params["to"], params.get("region", "US"))}
         for chat in self.chats:
             if (
                 params.get("chat_id") == chat.id
@@ -255,7 +267,7 @@ class FakeMessages(FakeRpc):
     def _row(self, chat: FakeChat, sender: str, text: str, *, mine: bool) -> Row:
         number = len(self.rows) + 1
         guid = str(uuid.uuid5(uuid.NAMESPACE_URL, str(number))).upper()
-        row = Row(number, chat, guid, sender, text, mine, START + timedelta(seconds=number))
+        row = Row(number, chat, guid, sender, text, mine, self._began + timedelta(seconds=number))
         self.rows.append(row)
         return row
 
@@ -273,9 +285,19 @@ class FakeMessages(FakeRpc):
                 continue
             if "is_reaction" in row.extra and not watch.get("include_reactions"):
                 continue
-            message = _payload(row, watch.get("attachments", False))
-            params = {"subscription": session.state["subscription"], "message": message}
-            session.say({"method": "message", "params": params})
+            if "start" in watch and row.at < datetime.fromisoformat(watch["start"]):
+                continue
+            self._say(session, row)
+
+    def _say(self, session: Session, row: Row) -> None:
+        message = _payload(row, session.state["watch"].get("attachments", False))
+        params = {"subscription": session.state["subscription"], "message": message}
+        session.say({"method": "message", "params": params})
+
+
+def _whole_number(handle: str, region: str) -> str:
+    """A phone number with its country (PhoneNumberNormalizer.swift)."""
+    return _COUNTRIES[region] + handle.lstrip("0") if handle.isdigit() else handle
 
 
 def _payload(row: Row, with_attachments: bool) -> dict[str, Any]:
@@ -312,6 +334,10 @@ def attachment(path: Path, **changes: Any) -> dict[str, Any]:
         "missing": not path.exists(),
         **changes,
     }
+
+
+def _age(row: Row) -> tuple[datetime, int]:
+    return row.at, row.id
 
 
 def _iso(at: datetime) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from clawgw.channels.imessage.adapter import IMessageAdapter
 from clawgw.channels.imessage.settings import IMessageAccount
 from clawgw.channels.messages import Media, OutMedia, Target
 from clawgw.channels.settings import GroupSettings
-from clawgw.store.database import StoreError
-from tests.channels.fake_host import AdapterCase, FakeHost, Running
+from tests.channels.fake_host import FakeHost, Running
 from tests.channels.imessage.fake import FakeMessages, attachment, internal, invalid
+from tests.channels.rpc_cases import RpcAdapterCase
 
 SSH = """#!/bin/sh
 # Stands in for ssh: the last word is what runs on the other machine, with a home of its own there.
@@ -28,15 +29,15 @@ cd {home} && HOME={home} exec sh -c "$last"
 """
 
 
-class IMessageCase(AdapterCase):
+class IMessageCase(RpcAdapterCase):
     """A Mac with Alice and a group."""
+
+    fake: FakeMessages
 
     async def setUp(self) -> None:  # type: ignore[override]
         super().setUp()
         self.patch(module, "SETTLE_SECONDS", 0.2)
-        self.fake = FakeMessages(self.reactor)
-        await self.fake.start()
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.fake.stop()))
+        await self.start_fake(FakeMessages(self.reactor))
         self.alice = self.fake.direct("+15552222222", "Alice")
         self.group = self.fake.group("Friends", "+15552222222", "bob@example.com")
 
@@ -47,17 +48,12 @@ class IMessageCase(AdapterCase):
     def to(self, chat: Any) -> Target:
         return self.target(str(getattr(chat, "id", chat)), "imessage")
 
-    async def tearDown(self) -> None:
-        self.assertEqual(self.fake.complaints, [])
-
 
 class Receiving(IMessageCase):
     """From Messages to the host."""
 
     async def test_a_direct_message_and_one_of_a_group(self) -> None:
-        adapter = self.adapter()
-        await self.start(adapter)
-        host: Any = adapter.host
+        _, host = await self.connected()
         first = self.fake.write(self.alice, "hello")
         self.fake.write(self.group, "hi all", sender="bob@example.com")
         await host.until(lambda: len(host.messages) == 2)
@@ -80,6 +76,32 @@ class Receiving(IMessageCase):
         await host.until(lambda: bool(host.messages))
         self.assertEqual(host.texts, ["while nothing ran"])
 
+    async def test_what_icloud_brings_later_stays_old(self) -> None:
+        """A new Mac gets its old messages in any order, under new numbers."""
+        long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+        self.fake.write(self.alice, "yesterday")
+        self.fake.write(self.alice, "in 2020", at=long_ago)
+        adapter = self.adapter()
+        host: Any = adapter.host
+        running = await self.start(adapter)
+        self.fake.write(self.alice, "in 2020, too", at=long_ago)
+        await running.stop()
+        self.fake.write(self.group, "also in 2020", at=long_ago)
+        await self.start(adapter)
+        self.fake.write(self.alice, "today")
+        await host.until(lambda: "today" in host.texts)
+        self.assertEqual(host.texts, ["today"])
+
+    async def test_the_very_first_message_comes_while_nothing_runs(self) -> None:
+        adapter = self.adapter()
+        host: Any = adapter.host
+        running = await self.start(adapter)
+        await running.stop()
+        self.fake.write(self.alice, "the first of this Mac")
+        await self.start(adapter)
+        await host.until(lambda: bool(host.messages))
+        self.assertEqual(host.texts, ["the first of this Mac"])
+
     async def test_it_goes_on_after_the_last_stored_row(self) -> None:
         adapter = self.adapter()
         host: Any = adapter.host
@@ -98,21 +120,10 @@ class Receiving(IMessageCase):
         self.assertEqual(self.values["rowid"], "400")
 
     async def test_what_could_not_be_stored_comes_again(self) -> None:
-        adapter = self.adapter()
-        host: Any = adapter.host
-        running = await self.start(adapter)
-        host.broken = True
-        self.fake.write(self.alice, "kept")
-        self.assertIsInstance(await running.ended(), StoreError)
-        host.broken = False
-        await self.start(adapter)
-        await host.until(lambda: bool(host.messages))
-        self.assertEqual(host.texts, ["kept"])
+        await self.check_a_full_disk(lambda text: self.fake.write(self.alice, text))
 
     async def test_our_own_messages_are_not_answered(self) -> None:
-        adapter = self.adapter()
-        await self.start(adapter)
-        host: Any = adapter.host
+        adapter, host = await self.connected()
         guid = await adapter.send(self.to(self.alice), self.part(1, "a question"))
         self.fake.write(self.alice, "from my phone", mine=True)
         self.fake.write(self.alice, "an answer", reply_to_guid=guid, reply_to_text="a question")
@@ -122,10 +133,20 @@ class Receiving(IMessageCase):
         self.assertEqual((message.quoted.message_id, message.quoted.text), (guid, "a question"))
         self.assertEqual(self.values["rowid"], "3")
 
+    async def test_a_reply_to_what_was_sent_before_a_restart(self) -> None:
+        adapter = self.adapter()
+        before: Any = adapter.host
+        running = await self.start(adapter)
+        guid = await adapter.send(self.to(self.group), self.part(1, "a question"))
+        await before.until(lambda: self.values["rowid"] == "1")
+        await running.stop()
+        _, host = await self.connected()
+        self.fake.write(self.group, "an answer", reply_to_guid=guid)
+        await host.until(lambda: bool(host.messages))
+        self.assertEqual(host.messages[0].mentioned, True)
+
     async def test_what_is_no_text(self) -> None:
-        adapter = self.adapter(reaction_notifications="all")
-        await self.start(adapter)
-        host: Any = adapter.host
+        _, host = await self.connected(reaction_notifications="all")
         mine = self.fake.write(self.alice, "mine", mine=True)
         like = {"is_reaction": True, "is_reaction_add": True, "reaction_type": "like"}
         self.fake.write(self.alice, "", **like, reacted_to_guid=mine.guid)
@@ -146,9 +167,7 @@ class Receiving(IMessageCase):
         self.assertIn("no text", host.texts[3])
 
     async def test_only_reactions_to_us_unless_told_otherwise(self) -> None:
-        adapter = self.adapter()
-        await self.start(adapter)
-        host: Any = adapter.host
+        _, host = await self.connected()
         like = {"is_reaction": True, "is_reaction_add": True, "reaction_type": "love"}
         self.fake.write(self.alice, "", **like, reacted_to_guid="another")
         self.fake.write(self.alice, "end")
@@ -156,17 +175,13 @@ class Receiving(IMessageCase):
         self.assertEqual(host.texts, ["end"])
 
     async def test_a_chat_that_is_to_be_taken_as_a_group(self) -> None:
-        adapter = self.adapter(groups={"1": GroupSettings()})
-        await self.start(adapter)
-        host: Any = adapter.host
+        _, host = await self.connected(groups={"1": GroupSettings()})
         self.fake.write(self.alice, "hi")
         await host.until(lambda: bool(host.messages))
         self.assertEqual(host.messages[0].chat.kind, "group")
 
     async def test_nonsense_is_stepped_over(self) -> None:
-        adapter = self.adapter()
-        await self.start(adapter)
-        host: Any = adapter.host
+        _, host = await self.connected()
         self.fake.say_to_all(
             'imsg 0.9\n{"method": "message"}\n{"method": "message", "params": 1}\n'
         )
@@ -178,9 +193,7 @@ class Receiving(IMessageCase):
         self.assertEqual(host.texts[1], "still there")
 
     async def test_one_that_cannot_be_read_is_a_note(self) -> None:
-        adapter = self.adapter()
-        await self.start(adapter)
-        host: Any = adapter.host
+        _, host = await self.connected()
         row = {"id": 7, "chat_id": 1, "guid": "G", "sender": "+15552222222", "text": {"new": 1}}
         self.fake.say_to_all(
             json.dumps({"method": "message", "params": {"message": row}})
@@ -196,9 +209,7 @@ class Receiving(IMessageCase):
         self.assertEqual((note.chat.id, note.sender.id), ("1", "+15552222222"))
 
     async def test_many(self) -> None:
-        adapter = self.adapter()
-        await self.start(adapter)
-        host: Any = adapter.host
+        _, host = await self.connected()
         for number in range(3000):
             self.fake.write(self.alice, f"m{number}")
         await host.until(lambda: len(host.messages) == 3000)
@@ -244,6 +255,7 @@ class Beginning(IMessageCase):
         self.assertEqual(str(problem), "imsg: it cannot watch any more: disk I/O error")
 
     async def test_checking_before_it_is_configured(self) -> None:
+        self.fake.write(self.alice, "hi")
         self.assertEqual(await self.adapter().check(), {"chats": 1})
         self.fake.denied = "Full Disk Access"
         await self.fails(self.adapter().check(), Fatal)
@@ -260,8 +272,7 @@ class Sending(IMessageCase):
     """From the outbox to Messages."""
 
     async def test_to_chats_and_handles(self) -> None:
-        adapter = self.adapter()
-        await self.start(adapter)
+        adapter, _ = await self.connected()
         table = (
             ("1", {"chat_id": 1}),
             (f"chat_guid:{self.group.guid}", {"chat_guid": self.group.guid}),
@@ -276,13 +287,11 @@ class Sending(IMessageCase):
 
     async def test_an_answer_without_an_id(self) -> None:
         self.fake.silent_ids = True
-        adapter = self.adapter()
-        await self.start(adapter)
+        adapter, _ = await self.connected()
         self.assertTrue(await adapter.send(self.to(self.alice), self.part(1, "x")))
 
     async def test_files(self) -> None:
-        adapter = self.adapter()
-        await self.start(adapter)
+        adapter, _ = await self.connected()
         path = self.directory / "0001"
         path.write_bytes(b"data")
         media = OutMedia(path=str(path), kind="file", mime_type="text/plain", name="my notes.txt")
@@ -296,8 +305,7 @@ class Sending(IMessageCase):
         await self.fails(refused, SendRefused)
 
     async def test_refusals(self) -> None:
-        adapter = self.adapter()
-        await self.start(adapter)
+        adapter, _ = await self.connected()
         self.fake.fault("send", "refuse", error=invalid("invalid service"))
         problem = await self.fails(
             adapter.send(self.to(self.alice), self.part(1, "x")), SendRefused
@@ -316,9 +324,10 @@ class Sending(IMessageCase):
         await self.fails(adapter.probe(), Fault)
 
     async def test_probing(self) -> None:
-        adapter = self.adapter()
-        await self.start(adapter)
-        self.assertEqual(await adapter.probe(), {"chats": 2, "rowid": 0})
+        for chat in (self.alice, self.group):
+            self.fake.write(chat, "hi")
+        adapter, _ = await self.connected()
+        self.assertEqual(await adapter.probe(), {"chats": 2, "rowid": 2})
 
 
 class Unknowns(IMessageCase):
@@ -361,6 +370,36 @@ class Unknowns(IMessageCase):
         await self.start(again)
         self.assertEqual(await again.find(self.to(self.alice), self.part(1, "x")), guid)
 
+    async def test_older_words_of_a_chat_that_was_not_listed_are_not_these(self) -> None:
+        self.patch(module, "LOOKED_THROUGH", 2)
+        adapter = self.adapter()
+        running = await self.start(adapter)
+        host: Any = adapter.host
+        self.fake.write(self.alice, "hello", mine=True)
+        for chat in (self.group, self.fake.direct("carol@example.com")):
+            self.fake.write(chat, "this chat is newer")
+        await host.until(lambda: len(host.messages) == 2)
+        self.fake.fault("send", "die")
+        part = self.part(1, "hello")
+        await self.fails(adapter.send(self.to("+15552222222"), part), SendUnknown)
+        await running.ended()
+        self.fake.write(self.alice, "are you there?")
+        await self.start(adapter)
+        self.assertIsNone(await self.found(adapter, "+15552222222", part))
+
+    async def test_to_a_number_as_it_is_dialled(self) -> None:
+        """Messages calls the chat by the whole number."""
+        adapter = self.adapter(region="DE")
+        running = await self.start(adapter)
+        self.fake.direct("+491711234567")
+        self.fake.fault("send", "act-and-die")
+        part = self.part(1, "hello")
+        await self.fails(adapter.send(self.to("tel:01711234567"), part), SendUnknown)
+        await running.ended()
+        await self.start(adapter)
+        found = await self.found(adapter, "tel:01711234567", part)
+        self.assertEqual(found, self.fake.sent[0].guid)
+
     async def test_to_somebody_who_had_no_chat(self) -> None:
         adapter = self.adapter()
         running = await self.start(adapter)
@@ -375,12 +414,13 @@ class Unknowns(IMessageCase):
 
     async def test_the_answer_comes_late(self) -> None:
         self.patch(module, "SEND_SECONDS", 0.2)
-        adapter = self.adapter()
-        await self.start(adapter)
-        self.fake.fault("send", "delay", seconds=0.6)
+        adapter, _ = await self.connected()
+        self.fake.fault("send", "hold")
         part = self.part(1, "x")
         await self.fails(adapter.send(self.to(self.alice), part), SendUnknown)
         await self.fails(adapter.send(self.to(self.alice), part), SendLater)
+        await self.fake.until(lambda: len(self.fake.sent) == 1)
+        self.fake.release()
         self.assertEqual(await self.found(adapter, self.alice, part), self.fake.sent[0].guid)
 
     async def test_an_answer_that_never_comes_ends_the_child(self) -> None:
@@ -397,30 +437,31 @@ class Unknowns(IMessageCase):
         self.assertEqual(await finding, self.fake.sent[0].guid)
 
     async def test_a_file(self) -> None:
-        adapter = self.adapter()
-        running = await self.start(adapter)
-        path = self.directory / "0001"
-        path.write_bytes(b"data")
-        media = OutMedia(path=str(path), kind="image", mime_type="image/png", name="cat.png")
-        part = self.part(1, media=media)
-        self.fake.fault("send", "act-and-die")
-        await self.fails(adapter.send(self.to(self.group), part), SendUnknown)
-        await running.ended()
-        await self.start(adapter)
-        self.assertEqual(await self.found(adapter, self.group, part), self.fake.sent[0].guid)
+        self.assertEqual(await self.shown_name("cat.png"), "cat.png")
 
     async def test_a_file_whose_name_had_to_be_changed(self) -> None:
+        self.assertEqual(await self.shown_name(".a/b.txt"), "a_b.txt")
+
+    async def test_a_file_whose_name_is_too_long_for_a_file_system(self) -> None:
+        shown = await self.shown_name("猫" * 120 + ".png")
+        self.assertTrue(shown.endswith("猫猫.png"))
+
+    async def shown_name(self, name: str) -> str:
+        """Send a file whose outcome is unknown at first, and find it; the name people see."""
         adapter = self.adapter()
         running = await self.start(adapter)
         path = self.directory / "0001"
         path.write_bytes(b"data")
-        media = OutMedia(path=str(path), kind="file", mime_type="text/plain", name=".a/b.txt")
+        media = OutMedia(path=str(path), kind="file", mime_type="text/plain", name=name)
         part = self.part(1, media=media)
         self.fake.fault("send", "act-and-die")
         await self.fails(adapter.send(self.to(self.group), part), SendUnknown)
         await running.ended()
         await self.start(adapter)
-        self.assertEqual(await self.found(adapter, self.group, part), self.fake.sent[0].guid)
+        (sent,) = self.fake.sent
+        self.assertEqual(await self.found(adapter, self.group, part), sent.guid)
+        shown: str = sent.attachments[0]["transfer_name"]
+        return shown
 
 
 class Fetching(IMessageCase):
@@ -444,9 +485,7 @@ class Fetching(IMessageCase):
     async def test_from_this_machine(self) -> None:
         source = self.directory / "cat.png"
         source.write_bytes(b"png" * 100)
-        adapter = self.adapter()
-        await self.start(adapter)
-        host: Any = adapter.host
+        adapter, host = await self.connected()
         self.fake.write(self.alice, "\ufffclook", attachments=[attachment(source)])
         await host.until(lambda: bool(host.messages))
         (message,) = host.messages
@@ -458,9 +497,7 @@ class Fetching(IMessageCase):
         await self.fails(adapter.fetch(media, self.path, 100), SendRefused)
 
     async def test_one_that_is_gone(self) -> None:
-        adapter = self.adapter()
-        await self.start(adapter)
-        host: Any = adapter.host
+        adapter, host = await self.connected()
         self.fake.write(self.alice, "", attachments=[attachment(Path("/no/such.png"))])
         await host.until(lambda: bool(host.messages))
         (media,) = host.messages[0].media
@@ -468,9 +505,7 @@ class Fetching(IMessageCase):
         self.assertIn("no longer", str(said))
 
     async def test_files_are_not_wanted(self) -> None:
-        adapter = self.adapter(include_attachments=False)
-        await self.start(adapter)
-        host: Any = adapter.host
+        _, host = await self.connected(include_attachments=False)
         self.fake.write(self.alice, "", attachments=[attachment(Path("/no/such.png"))])
         await host.until(lambda: bool(host.messages))
         self.assertEqual(host.messages[0].media, ())

@@ -34,6 +34,26 @@ class IMessageEndToEnd(ChannelCase):
         self.assertEqual([one.own for one in self.routed], [False] * 6)
         self.assertEqual(self.fake.complaints, [])
 
+    async def test_what_comes_again_in_another_order_is_routed_once(self) -> None:
+        await self.start(PROVIDER, self.settings)
+        for text in ("one", "two", "three"):
+            self.fake.write(self.alice, text)
+        await self.until(lambda: len(self.routed) == 3)
+        self.fake.repeat()
+        self.fake.cut()  # it goes on after the newest row, whatever came last
+        self.fake.write(self.alice, "the end")
+        await self.until(lambda: len(self.routed) > 3)
+        texts = [message.text for message in self.routed]
+        self.assertEqual(texts, ["one", "two", "three", "the end"])
+
+    async def test_answers_among_garbage_and_answers_given_twice(self) -> None:
+        account = await self.start(PROVIDER, self.settings)
+        for kind in ("garbage", "twice"):
+            self.fake.fault("send", kind)
+            done = await self.deliver(account, self.chat, kind)
+            self.assertEqual(done.ids, (self.fake.sent[-1].guid,))
+        self.assertEqual([row.text for row in self.fake.sent], ["garbage", "twice"])
+
     async def test_markdown_becomes_plain(self) -> None:
         account = await self.start(PROVIDER, self.settings)
         await self.deliver(account, self.chat, "**bold** and [here](https://example.com)")

@@ -2,53 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.trial.unittest import TestCase
-
-from clawgw.channels.child import RpcLink, open_link
-from clawgw.jsonrpc import RpcError
+from clawgw.channels.child import RpcLink
 from tests.channels.imessage.fake import FakeMessages
+from tests.channels.rpc_cases import FakeCase
 
 
-class FakeMessagesTest(TestCase):
+class FakeMessagesTest(FakeCase):
     """Asked as an adapter would ask."""
 
-    timeout = 30
+    fake: FakeMessages
 
     async def setUp(self) -> None:  # type: ignore[override]
         from twisted.internet import reactor
 
-        self.reactor: Any = reactor
-        self.fake = FakeMessages(reactor)
-        await self.fake.start()
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.fake.stop()))
+        await self.start_fake(FakeMessages(reactor))
         self.heard: list[tuple[str, dict[str, Any]]] = []
         self.alice = self.fake.direct("+15552222222", "Alice")
 
     async def link(self, *words: str) -> RpcLink:
-        def hear(method: str, params: dict[str, Any]) -> None:
-            self.heard.append((method, params))
-            self.fake.changed()
-
-        link = await open_link(
-            self.reactor,
-            [*self.fake.command, *(words or ("rpc",))],
-            name="fake",
-            env={"PATH": os.environ["PATH"]},
-            on_request=lambda *_: None,
-            on_notification=hear,
-            connect_timeout=20,
-        )
-        self.addCleanup(link.stop)
-        return link
-
-    async def refused(self, work: Any) -> RpcError:
-        with self.assertRaises(RpcError) as caught:
-            await work
-        return caught.exception
+        where = [*self.fake.command, *(words or ("rpc",))]
+        return await self.open(where, lambda *told: self.heard.append(told))
 
     async def test_watching_from_a_row_on(self) -> None:
         for number in range(4):
@@ -67,12 +42,22 @@ class FakeMessagesTest(TestCase):
         self.assertEqual(len(self.heard), 3)
 
     async def test_without_a_row_it_begins_at_the_newest(self) -> None:
-        self.fake.write(self.alice, "old")
+        for params in ({}, {"since_rowid": 0}):
+            self.fake.write(self.alice, "old")
+            link = await self.link()
+            await link.request("watch.subscribe", params)
+            self.fake.write(self.alice, "new")
+            await self.fake.until(lambda: bool(self.heard))
+            self.assertEqual(self.heard.pop()[1]["message"]["text"], "new")
+            self.assertEqual(self.heard, [])
+            await link.stop()
+
+    async def test_from_the_very_first_row_on(self) -> None:
+        self.fake.write(self.alice, "the first")
         link = await self.link()
-        await link.request("watch.subscribe", {})
-        self.fake.write(self.alice, "new")
+        await link.request("watch.subscribe", {"since_rowid": -1})
         await self.fake.until(lambda: bool(self.heard))
-        self.assertEqual(self.heard[0][1]["message"]["text"], "new")
+        self.assertEqual(self.heard[0][1]["message"]["text"], "the first")
 
     async def test_sending_makes_a_row_of_ours(self) -> None:
         link = await self.link()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from clawgw.channels.imessage.targets import address, parameters
+from clawgw.channels.imessage.targets import address, is_meant, parameters
 
 
 class Addresses(SynchronousTestCase):
@@ -39,3 +39,20 @@ class Addresses(SynchronousTestCase):
             ("chat_identifier:chat1", {"chat_identifier": "chat1"}),
         ):
             self.assertEqual(parameters(chat, "auto", "DE"), params)
+
+    def test_which_chat_is_meant(self) -> None:
+        listed = {"identifier": "+491711234567", "guid": "iMessage;-;+491711234567"}
+        for chat, meant in (
+            ("+491711234567", True),
+            ("sms:+491711234567", True),
+            ("tel:01711234567", True),
+            ("sms:1711234567", True),
+            ("chat_guid:iMessage;-;+491711234567", True),
+            ("chat_identifier:+491711234567", True),
+            ("chat_identifier:1711234567", False),
+            ("tel:01711234568", False),
+            ("tel:0001711234567890", False),
+            ("+1711234567", False),
+        ):
+            self.assertEqual(is_meant(chat, listed), meant, chat)
+        self.assertFalse(is_meant("tel:1711234567", {"identifier": None}))

@@ -129,11 +129,12 @@ class Sent:
 
 @dataclass
 class Account:
-    """A linked account: what waits at the server, and what is in the cache on disk."""
+    """A linked account: what waits at the server, what is in the cache on disk, and what was."""
 
     person: Person
     waiting: list[dict[str, Any]] = field(default_factory=list)
     cache: list[dict[str, Any]] = field(default_factory=list)
+    handed_out: list[dict[str, Any]] = field(default_factory=list)
 
 
 class FakeSignal(FakeRpc):
@@ -241,10 +242,10 @@ class FakeSignal(FakeRpc):
             account.waiting.append(envelope)
         self._pump()
 
-    def repeat(self, number: str, envelope_index: int = -1) -> None:
-        """Hand out what is still known of an account's messages once more."""
+    def repeat(self, number: str) -> None:
+        """Hand out once more what an account has received, the newest first."""
         account = self.accounts[number]
-        account.waiting.append(account.waiting[envelope_index])
+        account.waiting += reversed(account.handed_out)
         self._pump()
 
     def say_to_all(self, text: str) -> None:
@@ -323,6 +324,7 @@ class FakeSignal(FakeRpc):
         return session.open and mine and bool(session.state.get("receiving"))
 
     def _hand_out(self, session: Session, account: Account, envelope: dict[str, Any]) -> None:
+        account.handed_out.append(envelope)
         self.handed_out += 1
         key = self.handed_out
         session.state["unwritten"][key] = (account, envelope)

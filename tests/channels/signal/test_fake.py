@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.trial.unittest import TestCase
-
-from clawgw.channels.child import RpcLink, open_link, parse_address
-from clawgw.jsonrpc import ProcessGone, RpcError
+from clawgw.channels.child import RpcLink, parse_address
+from clawgw.jsonrpc import ProcessGone
+from tests.channels.rpc_cases import FakeCase
 from tests.channels.signal.fake import FakeSignal, unsuccessful
 
 BOT = "+15550001111"
 
 
-class FakeSignalTest(TestCase):
+class FakeSignalTest(FakeCase):
     """Asked as an adapter would ask."""
 
-    timeout = 60
+    fake: FakeSignal
 
     async def setUp(self) -> None:  # type: ignore[override]
         from twisted.internet import reactor
 
-        self.reactor: Any = reactor
-        self.fake = FakeSignal(reactor)
-        await self.fake.start()
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.fake.stop()))
+        await self.start_fake(FakeSignal(reactor))
         self.fake.account(BOT)
         self.alice = self.fake.person("+15552222222", "Alice")
         self.heard: list[dict[str, Any]] = []
@@ -35,27 +29,7 @@ class FakeSignalTest(TestCase):
         where: Any = [*self.fake.command, *(words or ("-a", BOT, "jsonRpc"))]
         if daemon:
             where = parse_address(self.fake.listen_daemon())
-
-        def hear(_: str, params: dict[str, Any]) -> None:
-            self.heard.append(params)
-            self.fake.changed()
-
-        link = await open_link(
-            self.reactor,
-            where,
-            name="fake",
-            env={"PATH": os.environ["PATH"]},
-            on_request=lambda *_: None,
-            on_notification=hear,
-            connect_timeout=20,
-        )
-        self.addCleanup(link.stop)
-        return link
-
-    async def refused(self, work: Any) -> RpcError:
-        with self.assertRaises(RpcError) as caught:
-            await work
-        return caught.exception
+        return await self.open(where, lambda _, params: self.heard.append(params))
 
     async def test_sending_and_receiving(self) -> None:
         for daemon in (False, True):

@@ -14,6 +14,8 @@ from clawgw.jsonrpc import RpcError
 UUID = "11111111-1111-4111-8111-111111111111"
 GROUP = "Pmpi+EfPWmsxiomLe9Nx2XF9HOE483p6iKiFj65iMwI="
 
+PLUS = "+mpi+EfPWmsxiomLe9Nx2XF9HOE483p6iKiFj65iMwI="
+
 
 class Addresses(SynchronousTestCase):
     """As people write them, and as `send` wants them."""
@@ -26,6 +28,8 @@ class Addresses(SynchronousTestCase):
             (UUID, UUID, {"recipient": [UUID]}),
             (f"signal:group:{GROUP}", GROUP, {"groupId": [GROUP]}),
             (GROUP, GROUP, {"groupId": [GROUP]}),
+            (f"group:{PLUS}", PLUS, {"groupId": [PLUS]}),
+            (PLUS, PLUS, {"groupId": [PLUS]}),
             ("username:alice.42", "username:alice.42", {"username": ["alice.42"]}),
         ):
             self.assertEqual(sending.address(text), chat)
@@ -73,9 +77,38 @@ class Parameters(SynchronousTestCase):
 class Failures(SynchronousTestCase):
     """Error answers."""
 
-    def error(self, code: int, *results: dict[str, Any]) -> RpcError:
+    def error(self, code: int, *results: dict[str, Any], text: str = "Failed\nto send") -> RpcError:
         data = {"response": {"timestamp": 1, "results": list(results)}} if results else None
-        return RpcError(code, "Failed\nto send", data)
+        return RpcError(code, text, data)
+
+    def test_a_group_whose_members_failed_in_different_ways(self) -> None:
+        for kinds, kind in (
+            (("IDENTITY_FAILURE", "NETWORK_FAILURE"), SendLater),
+            (("UNREGISTERED_FAILURE", "NETWORK_FAILURE", "RATE_LIMIT_FAILURE"), SendLater),
+            (("RATE_LIMIT_FAILURE", "UNREGISTERED_FAILURE"), SendLater),
+            (("UNREGISTERED_FAILURE", "IDENTITY_FAILURE"), SendRefused),
+            (("INVALID_PRE_KEY_FAILURE",), SendRefused),
+        ):
+            problem = self.error(-1, *({"type": one} for one in kinds))
+            self.assertIs(type(sending.failure_of(problem)), kind, kinds)
+
+    def test_what_goes_wrong_inside(self) -> None:
+        for text, kind in (
+            ("Failed to send message: closed (WebSocketUnavailableException) (X)", SendLater),
+            ("Failed to send message: No prekeys available (IOException), maybe (X)", SendLater),
+            ("Failed to send message: a.b: no (AttachmentInvalidException) (X)", SendRefused),
+            ("Index 0 out of bounds (IndexOutOfBoundsException)", SendUnknown),
+        ):
+            problem = self.error(-32603, text=text)
+            self.assertIs(type(sending.failure_of(problem)), kind, text)
+            self.assertEqual(sending.leaves_open(problem), kind is SendUnknown)
+
+    def test_whom_it_did_not_reach(self) -> None:
+        results = [{"type": "SUCCESS"}, {"type": "NETWORK_FAILURE"}, {"type": "IDENTITY_FAILURE"}]
+        missed = sending.missed({"timestamp": 1, "results": results})
+        self.assertEqual(missed, ["NETWORK_FAILURE", "IDENTITY_FAILURE"])
+        for answer in (None, {}, {"results": 7}, {"results": [7]}, {"results": results[:1]}):
+            self.assertEqual(sending.missed(answer), [])
 
     def test_what_they_mean(self) -> None:
         for problem, kind in (

@@ -33,7 +33,7 @@ print('{"method": "receive", "params": {"n": "last words"}}', flush=True)
 class Children(TestCase):
     """A real child that writes to a file."""
 
-    timeout = 30
+    timeout = 120
 
     def setUp(self) -> None:
         from twisted.internet import reactor
@@ -61,6 +61,12 @@ class Children(TestCase):
                 deferred.callback(None)
 
     async def child(self, script: str) -> SpooledProcess:
+        child = await self.unstarted()
+        child.start([sys.executable, "-u", "-c", script], env={"PATH": os.environ["PATH"]})
+        self.addCleanup(child.stop)
+        return child
+
+    async def unstarted(self) -> SpooledProcess:
         path, descriptor = await self.spool.new()
 
         def hear(_: str, params: dict[str, Any]) -> None:
@@ -69,16 +75,9 @@ class Children(TestCase):
             self.look()
 
         child = SpooledProcess(
-            self.reactor,
-            "child",
-            self.in_thread,
-            path,
-            descriptor,
-            on_request=lambda *_: None,
-            on_notification=hear,
-        )
-        child.start([sys.executable, "-u", "-c", script], env={"PATH": os.environ["PATH"]})
-        self.addCleanup(child.stop)
+            self.reactor, "child", self.in_thread, path, descriptor,
+            on_request=lambda *_: None, on_notification=hear,
+        )  # fmt: skip
         return child
 
     async def test_it_is_heard_from_its_file(self) -> None:
@@ -137,22 +136,13 @@ class Children(TestCase):
         self.assertEqual(await child.ended, "it wrote a line of more than 100000 bytes")
 
     async def test_a_program_that_is_not_there(self) -> None:
-        path, descriptor = await self.spool.new()
-        child = SpooledProcess(
-            self.reactor,
-            "child",
-            self.in_thread,
-            path,
-            descriptor,
-            on_request=lambda *_: None,
-            on_notification=lambda *_: None,
-        )
+        child = await self.unstarted()
         with self.assertRaises(ProcessGone):
             child.start(["no-such-program"], env={"PATH": os.environ["PATH"]})
         child.close()
-        self.assertEqual(await self.spool.left(), [path])
-        await self.spool.complete(path)
-        await self.spool.remove(path)
+        self.assertEqual(await self.spool.left(), [child.path])
+        await self.spool.complete(child.path)
+        await self.spool.remove(child.path)
         self.assertEqual(await self.spool.left(), [])
 
     async def test_a_file_is_complete_when_nobody_can_write_to_it(self) -> None:

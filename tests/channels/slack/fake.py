@@ -92,9 +92,14 @@ class FakeSlack:
 
     def cut_connections(self) -> None:
         """Resets every connection, sockets and requests alike."""
-        assert self._connections is not None
-        for connection in list(self._connections.protocols):
+        for connection in self.connections:
             connection.abortConnection()
+
+    @property
+    def connections(self) -> list[Any]:
+        """The connections there are, sockets and others."""
+        assert self._connections is not None
+        return list(self._connections.protocols)
 
     @property
     def port(self) -> int:

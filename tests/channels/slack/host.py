@@ -29,6 +29,7 @@ class RecordingHost:
         self.warnings: list[str] = []
         self.details: list[dict[str, str]] = []
         self.broken = False
+        self.press_fails: Exception | None = None
         self.before_storing: Callable[[], Deferred[None]] | None = None
 
     def in_thread(self, function: Any, *args: Any, **kwargs: Any) -> Deferred[Any]:
@@ -59,6 +60,8 @@ class RecordingHost:
 
     async def pressed(self, press: Press) -> str:
         self.presses.append(press)
+        if self.press_fails is not None:
+            raise self.press_fails
         return "Allowed once."
 
     def connected(self, **details: str) -> None:

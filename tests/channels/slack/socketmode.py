@@ -62,6 +62,8 @@ class Sockets:
         self.acks: list[tuple[str, Json]] = []
         """Envelope ids in the order they were acknowledged, each with the payload sent along."""
         self.hello = True
+        self.goodbye = ""
+        """The reason of a ``disconnect`` that takes the place of ``hello``."""
         self.hold = False
         self.copies = 1
         """How many times each payload is sent: 2 doubles everything."""
@@ -99,7 +101,9 @@ class Sockets:
     def opened(self, socket: Socket) -> None:
         self.open.append(socket)
         self.most_open = max(self.most_open, len(self.open))
-        if self.hello:
+        if self.goodbye:
+            socket.disconnect(self.goodbye, close_after=None)
+        elif self.hello:
             socket.say(
                 {
                     "type": "hello",

@@ -12,6 +12,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from clawgw.channels.messages import Part, Target
+from clawgw.channels.slack import directory
 from clawgw.channels.slack.adapter import SlackAdapter
 from clawgw.channels.slack.settings import SlackAccount
 from tests.channels.slack.fake import FakeSlack
@@ -24,6 +25,7 @@ class SlackCase(TestCase):
     timeout = 60
 
     def setUp(self) -> None:
+        self.patch(directory, "ASK_SECONDS", 30.0)  # a name may take long on a slow machine
         self.slack = FakeSlack(reactor)
         self.slack.start()
         self.addCleanup(self.slack.stop)
@@ -47,7 +49,7 @@ class SlackCase(TestCase):
 
     def adapter(self, **more: Any) -> SlackAdapter:
         self.current = SlackAdapter("default", self.settings(**more), self.host)
-        self.addCleanup(self.current._http.close)
+        self.addCleanup(self.current.close)
         return self.current
 
     async def start(self, **more: Any) -> SlackAdapter:

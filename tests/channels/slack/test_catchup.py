@@ -38,6 +38,7 @@ class CatchUpTests(SlackCase):
         self.assertEqual(self.host.texts, ["first", *map(str, range(35))])
 
     async def test_new_messages_wait_for_the_missed_ones(self) -> None:
+        self.patch(adapter, "IN_ORDER_SECONDS", 30.0)
         await self.have_been_here()
         self.slack.say(self.ann, self.dm, "missed")
         self.slack.fail("conversations.history", Throttle(1))

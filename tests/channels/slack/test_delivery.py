@@ -58,6 +58,15 @@ class DeliveryTests(ChannelCase):
         self.assertEqual(len(self.slack.sent(self.dm)), 1)
         self.assertEqual(self.slack.violations, [])
 
+    async def test_an_account_that_is_removed_after_it_gave_up_leaves_no_connection(self) -> None:
+        account = await self.connect()
+        self.slack.sockets.open[0].disconnect("link_disabled", close_after=0.01)
+        await self.until(lambda: account.status.health == "failed")
+        await self.until(lambda: not self.slack.sockets.open)
+        self.assertNotEqual(self.slack.connections, [])
+        await self.stop(account)
+        await self.until(lambda: not self.slack.connections, seconds=15)  # an idle one has 30
+
     async def test_an_address_of_a_person_opens_the_conversation(self) -> None:
         account = await self.connect()
         bob = self.slack.workspace.person("U0BOB", "bob")

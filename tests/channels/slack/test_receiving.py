@@ -177,6 +177,16 @@ class MessageTests(SlackCase):
         self.assertEqual((press.sender.id, press.chat.id), (self.ann, self.dm))
         self.assertEqual(self.slack.whispers, [(self.dm, self.ann, "Allowed once.")])
 
+    async def test_a_press_that_fails_is_answered_too(self) -> None:
+        self.host.press_fails = RuntimeError("a bug")
+        await self.start()
+        ts = self.slack.say(self.ann, self.dm, "x")
+        self.slack.click(self.ann, self.dm, ts, {"action_id": "clawgw:0:0", "value": "allow-once"})
+        await self.until(lambda: self.slack.whispers)
+        ((_, _, told),) = self.slack.whispers
+        self.assertIn("try again", told)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
 
 class TroubleTests(SlackCase):
     async def test_the_unknown_and_the_malformed_are_passed_over(self) -> None:
@@ -302,6 +312,25 @@ class ConnectionTests(SlackCase):
         self.assertIsInstance(self.faults[0], Fatal)
         self.assertIn("Socket Mode is switched off", str(self.faults[0]))
 
+    async def test_a_goodbye_instead_of_a_greeting_says_why(self) -> None:
+        for reason, kind, words in (
+            ("link_disabled", Fatal, "Socket Mode is switched off"),
+            ("too_many_websockets", Fault, "too many connections"),
+            ("refresh_requested", Fault, "refresh_requested"),
+        ):
+            self.slack.sockets.goodbye = reason
+            await self.start()
+            self.assertIs(type(self.faults[-1]), kind)
+            self.assertIn(words, str(self.faults[-1]))
+            await self.until(lambda: not self.slack.sockets.open)
+
+    async def test_too_many_connections_are_not_made_more(self) -> None:
+        await self.start()
+        self.slack.sockets.open[0].disconnect("too_many_websockets", close_after=None)
+        await self.until(lambda: self.faults)
+        self.assertIn("too many connections", str(self.faults[0]))
+        self.assertEqual(len(self.slack.called("apps.connections.open")), 1)
+
     async def test_a_socket_that_is_not_greeted_is_a_fault(self) -> None:
         self.patch(socketmode, "HELLO_SECONDS", 0.1)
         self.slack.sockets.hello = False
@@ -310,13 +339,14 @@ class ConnectionTests(SlackCase):
         await self.until(lambda: not self.slack.sockets.open)
 
     async def test_a_silent_connection_is_given_up(self) -> None:
-        self.patch(socketmode, "PING_SECONDS", 0.1)
+        self.patch(socketmode, "PING_SECONDS", 1.0)
         await self.start()
         self.slack.sockets.open[0].freeze()
         await self.until(lambda: self.faults)
         self.assertIn("silent for too long", str(self.faults[0]))
 
     async def test_a_slack_that_ends_every_connection_is_not_asked_for_ever(self) -> None:
+        self.patch(socketmode, "OPENINGS_SECONDS", 60.0)
         await self.start()
         seen = set()
         while not self.faults:
@@ -387,3 +417,10 @@ class ConnectionTests(SlackCase):
         await self.stop()
         await self.until(lambda: not self.slack.sockets.open)
         self.assertEqual(self.faults, [])
+
+    async def test_stopping_in_the_middle_of_a_refresh_leaves_no_socket_either(self) -> None:
+        await self.start()
+        self.slack.sockets.open[0].disconnect("warning", close_after=None)
+        await self.until(lambda: len(self.slack.sockets.open) == 2)
+        await self.stop()
+        self.assertEqual(self.slack.sockets.open, [])

@@ -39,6 +39,11 @@ class SendTests(SlackCase):
         found = await adapter.find(self.target(self.general, "1.000001"), part)
         self.assertEqual(found, ts)
 
+    async def test_what_is_no_thread_does_not_go_to_the_whole_channel(self) -> None:
+        work = self.adapter().send(self.target(self.general, "plans"), self.part("one"))
+        self.assertIn("thread", str(await self.failure(SendRefused, work)))
+        self.assertEqual(self.slack.posted, [])
+
     async def test_buttons(self) -> None:
         adapter = self.adapter()
         rows = ((Button(text="Allow", data="a:1", style="primary"), Button(text="No", data="a:2")),)

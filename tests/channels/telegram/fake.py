@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.protocols.policies import WrappingFactory
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -69,7 +70,7 @@ class FakeTelegram:
         self._later: set[Any] = set()
         self._looking = False
         self._open: set[Request] = set()
-        self._channels: set[Any] = set()
+        self._connections: Any = None
         self._port: Any = None
         self.port = 0
         for world in self.worlds.values():
@@ -92,7 +93,9 @@ class FakeTelegram:
         site = Site(_Api(self))
         site.displayTracebacks = False
         site.log = lambda request: None
-        self._port = self._reactor.listenTCP(self.port, site, interface="127.0.0.1")
+        self._connections = WrappingFactory(site)
+        site.noisy = self._connections.noisy = False
+        self._port = self._reactor.listenTCP(self.port, self._connections, interface="127.0.0.1")
         self.port = self._port.getHost().port
         return self
 
@@ -113,9 +116,13 @@ class FakeTelegram:
 
     def cut_connections(self) -> None:
         """Cut every connection there is."""
-        for channel in list(self._channels):
-            _abort(channel)
-        self._channels.clear()
+        for connection in self.connections:
+            connection.abortConnection()
+
+    @property
+    def connections(self) -> list[Any]:
+        """The connections there are."""
+        return list(self._connections.protocols)
 
     def asked(self, method: str, token: str | None = None) -> list[Json]:
         """The parameters of the calls of a method."""
@@ -153,7 +160,6 @@ class FakeTelegram:
     def handle(self, request: Request) -> None:
         """Answer a request, now or later."""
         self._open.add(request)
-        self._channels.add(request.channel)
         request.notifyFinish().addBoth(lambda _: self._open.discard(request))
         path = request.path.decode(errors="replace")
         if found := _FILE.match(path):
@@ -296,9 +302,11 @@ class FakeTelegram:
     def _webhook(self, world: World, call: Call) -> Any:
         current = self.webhooks.get(world.token)
         if call.method == "getWebhookInfo":
+            trouble = current.last_error if current else ""
             return {
                 "url": current.url if current else "", "has_custom_certificate": False,
                 "pending_update_count": len(world.updates),
+                **({"last_error_date": 1, "last_error_message": trouble} if trouble else {}),
             }  # fmt: skip
         url = call.text("url") if call.method == "setWebhook" else ""
         if url:

@@ -68,7 +68,7 @@ class MemoryHost:
         self.presses.append(press)
         if isinstance(self.answer, Exception):
             raise self.answer
-        return str(self.answer)
+        return str(await self.answer if isinstance(self.answer, Deferred) else self.answer)
 
     def connected(self, **details: str) -> None:
         self.details = details
@@ -114,7 +114,7 @@ class AdapterCase(TestCase):
             self.assertNotIn(TOKEN, line, "a token in the log")
         await self.end()
         for adapter in self._made:
-            await adapter._http.close()
+            await adapter.close()
         await self.fake.stop()
 
     def make(self, **settings: Any) -> TelegramAdapter:

@@ -7,7 +7,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from clawgw.channels import presses
 from clawgw.channels.adapter import Fatal, Fault, SendLater, SendRefused
+from clawgw.channels.commands import COMMANDS
 from clawgw.channels.telegram.settings import CustomCommand, TelegramCommands, TelegramGroup
 from clawgw.store.database import StoreError
 from tests.channels.telegram.fake import TOKEN
@@ -125,6 +127,32 @@ class ReceivingTests(AdapterCase):
         await self.arrived(2)
         self.assertEqual(self.host.texts, ["the garden", "nice?"])
 
+    async def test_an_edit_that_changes_nothing_is_none(self) -> None:
+        """Telegram calls it an edit, too, when somebody reacts to a message."""
+        await self.start()
+        said = self.world.say(self.ann, "what is new?")
+        await self.arrived(1)
+        self.world.touch(said)
+        better = self.world.edit(said, text="what is old?")
+        self.world.touch(better)
+        self.world.edit(better, text="what is new?")
+        self.world.say(self.ann, "the end")
+        await self.arrived(4)
+        self.assertEqual(
+            self.host.texts, ["what is new?", "what is old?", "what is new?", "the end"]
+        )
+
+    async def test_an_edit_that_could_not_be_stored_is_one_when_it_is_told_again(self) -> None:
+        life = await self.start()
+        said = self.world.say(self.ann, "one")
+        await self.arrived(1)
+        self.host.fails = 1
+        self.world.edit(said, text="two")
+        await self.assertFailure(life, StoreError)
+        await self.start()
+        await self.arrived(2)
+        self.assertEqual(self.host.texts, ["one", "two"])
+
     async def test_files_are_fetched(self) -> None:
         self.world.upload(
             self.ann, "document", b"%PDF-1.7", name="a.pdf", content_type="application/pdf"
@@ -159,7 +187,8 @@ class ReceivingTests(AdapterCase):
         (message,) = await self.arrived(1)
         self.fake.faults.half("file")
         path = self.host.directory / "voice"
-        await self.assertFailure(self._fetching(message.media[0], path, 1 << 20), SendLater)
+        later = await self.assertFailure(self._fetching(message.media[0], path, 1 << 20), SendLater)
+        self.assertNotIn(TOKEN, str(later))  # it is in the file's address
         self.assertFalse(path.exists())
 
     def _fetching(self, media: Any, path: Any, most: int) -> Deferred[Any]:
@@ -214,6 +243,16 @@ class ButtonTests(AdapterCase):
         await self.arrived(1)
         await self.until(lambda: self.world.answered)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    async def test_a_press_that_takes_too_long_is_answered(self) -> None:
+        self.patch(presses, "PRESS_SECONDS", 0.05)
+        self.host.answer = Deferred()
+        await self.start()
+        await self.send("Run it?", buttons=YES_NO)
+        self.world.press(self.ann, self.world.sent[0], "a:yes")
+        await self.until(lambda: self.world.answered)
+        (told,) = self.world.answered.values()
+        self.assertIn("too long", told["text"])
 
 
 class TroubleTests(AdapterCase):
@@ -315,7 +354,9 @@ class TroubleTests(AdapterCase):
     async def test_the_menu(self) -> None:
         await self.start()
         await self.until(lambda: self.world.commands)
-        self.assertIn("new", [command["command"] for command in self.world.commands])
+        told = {command["command"]: command["description"] for command in self.world.commands}
+        self.assertEqual(told, {**COMMANDS})
+        self.assertIn("new", told)
         self.assertEqual(self.fake.complaints, [])
         await self.end()
         backup = CustomCommand(command="/Backup", description="Git backup")

@@ -51,6 +51,15 @@ class SendingTests(AdapterCase):
         problem = await self.refused("nowhere", SendRefused, chat=forum.id, thread="4711")
         self.assertIn("topic does not exist", str(problem))
 
+    async def test_what_is_no_number_goes_nowhere_else(self) -> None:
+        forum = self.world.group("Club", forum=True)
+        for thread in ("plans", "\u00b2", "-1", "9" * 5000):
+            problem = await self.refused("x", SendRefused, chat=forum.id, thread=thread)
+            self.assertIn("number", str(problem))
+        for reply_to in ("it", "\u00b2", "9" * 5000):  # without the quotation it is still an answer
+            await self.send("x", reply_to=reply_to)
+        self.assertEqual([sent.reply_to for sent in self.world.sent], [None] * 3)
+
     async def test_without_sound_and_without_preview(self) -> None:
         self.make(link_preview=False)
         await self.send("https://a.example/", silent=True)
@@ -166,6 +175,11 @@ class FailureTests(AdapterCase):
         self.assertEqual(problem.retry_after, 12)
         self.assertEqual(self.world.sent, [])
 
+    async def test_nobody_is_made_to_wait_for_ever(self) -> None:
+        self.fake.faults.throttle(10**15, "sendMessage")
+        problem = await self.failing(SendLater)
+        self.assertEqual(problem.retry_after, 24 * 3600)
+
     async def test_telegram_is_not_there(self) -> None:
         await self.fake.stop()
         problem = await self.failing(SendLater)
@@ -199,10 +213,10 @@ class FailureTests(AdapterCase):
             self.assertNotIn("hello", str(problem))
 
     async def test_an_answer_that_does_not_come(self) -> None:
-        self.make(timeout_seconds=1)
-        self.fake.faults.delay(5, "sendMessage")
+        self.make(timeout_seconds=3)  # connecting counts, too
+        self.fake.faults.delay(60, "sendMessage")
         problem = await self.failing(SendUnknown)
-        self.assertIn("did not answer within 1 s", str(problem))
+        self.assertIn("did not answer within 3 s", str(problem))
 
     async def test_an_answer_without_an_id_is_a_delivery(self) -> None:
         self.fake.faults.garble(b'{"ok":true,"result":null}', "sendMessage")

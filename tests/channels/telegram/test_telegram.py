@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet import reactor
 
+from clawgw.channels import outbox, supervisor
 from clawgw.channels.account import Account
 from clawgw.channels.messages import Outbound
 from clawgw.channels.outbox import MOST_DOUBTS
@@ -96,6 +97,33 @@ class TelegramTests(ChannelCase):
         self.assertFalse(account.status.running)
         self.assertEqual(len(self.fake.asked("getMe", "123456789:wrong")), 1)
 
+    async def test_an_account_removed_while_telegram_is_away_leaves_no_connection(self) -> None:
+        account = await self.connect()
+        for _ in range(2):
+            self.fake.faults.refuse(500, "Internal Server Error", "getUpdates")
+        self.fake.cut_connections()
+        await self.until(lambda: account.status.health == "reconnecting")
+        await self.deliver(account, "1001", "while it is not connected")
+        self.assertEqual(len(self.fake.connections), 1)
+        await self.stop(account)
+        await self.until(lambda: not self.fake.connections, seconds=15)  # an idle one has 30
+
+    async def test_another_bot_in_its_place_is_heard_from_its_first_message_on(self) -> None:
+        """Its messages have the numbers that those of the bot before had."""
+        other = "987654321:AAF-fake_token_of_another_bot_0123456789"
+        await self.fake.stop()
+        self.fake = FakeTelegram(reactor, TOKEN, other).start()
+        self.addCleanup(self.fake.stop)
+        settings = {**self.settings, "apiRoot": self.fake.api_root}
+        for token, text in ((TOKEN, "one"), (other, "two"), (TOKEN, "three")):
+            world = self.fake.worlds[token]
+            world.say(world.user("Ann"), text)
+            account = await self.start(PROVIDER, {**settings, "botToken": token})
+            await self.until(lambda text=text: [one.text for one in self.routed][-1:] == [text])
+            await self.until(lambda world=world: world.confirmed)
+            await self.stop(account)
+        self.assertEqual([one.text for one in self.routed], ["one", "two", "three"])
+
     async def test_a_connection_that_is_cut_comes_back(self) -> None:
         account = await self.connect()
         self.world.say(self.ann, "one")
@@ -108,6 +136,8 @@ class TelegramTests(ChannelCase):
 
     async def test_hundreds_both_ways_over_a_bad_line(self) -> None:
         """Cuts, lost answers, doubled and disordered updates; nothing is lost."""
+        for module in (outbox, supervisor):
+            self.patch(module, "FIRST_PAUSE", 0.05)
         people = [self.world.user(f"P{number}", 2000 + number) for number in range(10)]
         account = await self.connect()
         rng = random.Random(7)

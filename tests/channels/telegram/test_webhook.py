@@ -8,9 +8,11 @@ from typing import Any
 import treq
 import twisted.web.http
 from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.web.client import HTTPConnectionPool, RequestTransmissionFailed, ResponseFailed
 
 from clawgw.channels.adapter import Fault
+from clawgw.channels.telegram import adapter
 from tests.channels.telegram.host import AdapterCase
 from tests.support.gateway import free_port
 
@@ -116,6 +118,36 @@ class WebhookTests(AdapterCase):
         await self.start()
         self.assertEqual(self.host.details["mode"], "polling")
         await self.arrived(1)
+
+    async def test_another_program_that_changes_the_webhook_is_named(self) -> None:
+        self.patch(adapter, "WEBHOOK_CHECK_SECONDS", 0.05)
+        life = await self.start()
+        api = await self.adapter._bot()
+        await api.call("setWebhook", {"url": "https://other.example/hook"}, object)
+        problem = await self.assertFailure(life, Fault)
+        self.assertIn("another program has changed this bot's webhook", str(problem))
+        await self.start()
+        self.world.say(self.ann, "still here")
+        await self.arrived(1)
+
+    async def test_an_address_that_leads_nowhere_is_said_until_it_leads_here(self) -> None:
+        self.patch(adapter, "WEBHOOK_CHECK_SECONDS", 0.05)
+        self.fake.webhook_proxy = f"http://127.0.0.1:{free_port()}"
+        await self.start()
+        self.world.say(self.ann, "anybody?")
+        await self.until(lambda: self.fake.webhooks[self.world.token].last_error)
+        await self.until_warned("Telegram cannot reach webhookUrl")
+        self.fake.webhooks[self.world.token].proxy = f"http://127.0.0.1:{self.port}"
+        await self.arrived(1)
+        await self.until_warned("")
+
+    async def until_warned(self, words: str) -> None:
+        """Wait for this warning; an empty one takes back what was said."""
+        while not (self.host.warnings and self._is(self.host.warnings[-1], words)):
+            await deferLater(reactor, 0.01)
+
+    def _is(self, warning: str, words: str) -> bool:
+        return words in warning if words else not warning
 
     async def test_a_port_that_is_taken(self) -> None:
         self.make(webhook_url=URL, webhook_port=self.fake.port)

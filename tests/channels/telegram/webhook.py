@@ -38,7 +38,7 @@ class Webhook:
         self.secret: str = params.get("secret_token", "")
         self.posts: list[tuple[int, int]] = []
         self.last_error = ""
-        self._proxy = proxy
+        self.proxy = proxy
         self._reactor = reactor
         self._agent = Agent.usingEndpointFactory(reactor, _Loopback(reactor))
         self._updates = updates
@@ -79,7 +79,7 @@ class Webhook:
         headers = {"Content-Type": ["application/json"]}
         if self.secret:
             headers[SECRET_HEADER] = [self.secret]
-        address = (self._proxy + urlsplit(self.url).path).encode()
+        address = (self.proxy + urlsplit(self.url).path).encode()
         body = _Body(json.dumps(update).encode())
         try:
             response = await self._agent.request(b"POST", address, Headers(headers), body)

@@ -226,6 +226,10 @@ class World:
         self._arrive("edited_message", changed)
         return changed
 
+    def touch(self, message: Json) -> None:
+        """Something about a message changes that the bot is not shown, such as a reaction to it."""
+        self.edit(self.messages[message["chat"]["id"], message["message_id"]])
+
     def press(self, person: Json, sent: Sent, data: str) -> str:
         """A person presses an inline button of a message; the callback query's id."""
         assert data in [button.get("callback_data") for button in sent.buttons], sent.buttons

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from clawgw.channels.account import Account
 from clawgw.channels.adapter import Fault, LoginProblem, SendLater, SendRefused
 from clawgw.channels.messages import Media, Outbound, OutMedia, Poll, Target
-from clawgw.channels.whatsapp import exclusive
+from clawgw.channels.whatsapp import adapter, exclusive
 from clawgw.channels.whatsapp.provider import PROVIDER
 from tests.channels.harness import ChannelCase
 from tests.channels.whatsapp.fake import ME, MY_LID, FakeSidecar, jid, refusal
@@ -26,6 +28,8 @@ class WhatsAppCase(ChannelCase):
 
     async def setUp(self) -> None:
         super().setUp()
+        self.patch(adapter, "FIRST_STEP_SECONDS", 90.0)
+        self.patch(adapter, "TITLE_SECONDS", 90.0)
         self.fake = FakeSidecar(self.reactor, linked=self.linked)
         await self.fake.start()
         self.addCleanup(self._stop_fake)
@@ -135,6 +139,29 @@ class ReceiveTests(WhatsAppCase):
         self.fake.write(ANNA, "hello", group=True, chat=LUNCH)
         [message] = await self.until(lambda: self.routed)
         self.assertEqual(message.chat.title, "")
+
+    async def test_groups_that_are_slow_to_tell_their_names_do_not_wait_for_each_other(
+        self,
+    ) -> None:
+        account = await self.running()
+        stored, gate = account.received, Deferred[None]()
+
+        async def received(*args: Any) -> None:
+            if not gate.called:
+                await gate
+            await stored(*args)
+
+        self.patch(account, "received", received)
+        self.fake.write(ANNA, "hello")
+        self.fake.fault("group", "silence", times=5)
+        for number in range(5):
+            self.fake.write(ANNA, "hello", group=True, chat=f"12036300000000000{number}@g.us")
+        await account.adapter.probe()  # it has heard what was said before the answer
+        gate.callback(None)
+        await self.fake.until(lambda: len(self.fake.called("group")) == 5)
+        self.fake.cut()
+        await self.until(lambda: len(self.routed) == 6)
+        self.assertEqual({one.chat.title for one in self.routed}, {""})
 
     async def test_a_mention_of_us_is_no_part_of_what_is_said(self) -> None:
         await self.running()
@@ -452,6 +479,19 @@ class LoginTests(WhatsAppCase):
         step = await account.adapter.login_start(force=False)
         step = await account.adapter.login_wait(0.05, step.qr)
         self.assertEqual((step.connected, step.qr), (False, self.fake.qr))
+
+    async def test_nobody_ever_links_a_phone(self) -> None:
+        self.patch(adapter, "LINK_SECONDS", 0.2)
+        account = await self.logged_out()
+        step = await account.adapter.login_start(force=False)
+        with self.assertRaises(LoginProblem) as caught:
+            while True:
+                step = await account.adapter.login_wait(20, step.qr)
+        self.assertIn("no phone was linked", str(caught.exception))
+        await self.fake.until(lambda: not self.fake.sessions)
+        self.patch(adapter, "LINK_SECONDS", 600.0)
+        step = await account.adapter.login_start(force=False)
+        self.assertEqual(step.qr, self.fake.qr)
 
     async def test_no_more_codes(self) -> None:
         account = await self.logged_out()

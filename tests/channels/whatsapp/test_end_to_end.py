@@ -9,6 +9,7 @@ from typing import Any
 from clawgw.channels.account import Account
 from clawgw.channels.adapter import LoginStep
 from clawgw.channels.messages import Outbound, OutMedia
+from clawgw.channels.whatsapp import adapter
 from clawgw.channels.whatsapp.provider import PROVIDER
 from tests.channels.harness import ChannelCase
 from tests.channels.whatsapp.real import MAIN, NUMBER, install_sidecar
@@ -25,10 +26,12 @@ PNG = base64.b64decode(
 class EndToEndTests(ChannelCase):
     """A person writes on a phone, and reads on it what the Gateway sends."""
 
-    timeout = 240
+    timeout = 400
 
     async def setUp(self) -> None:
         super().setUp()
+        self.patch(adapter, "FIRST_STEP_SECONDS", 90.0)
+        self.patch(adapter, "TITLE_SECONDS", 90.0)
         install_sidecar()
         self.server = await WhatsAppServer.start(self.reactor)
         self.addCleanup(self.server.close)
@@ -56,12 +59,12 @@ class EndToEndTests(ChannelCase):
 
     async def until_step(self, account: Account, fits: Any, shown: str | None = None) -> LoginStep:
         """The first step of a login that fits."""
-        adapter = account.adapter
-        step = await (
-            adapter.login_start(force=False) if shown is None else adapter.login_wait(20, shown)
-        )
+        if shown is None:
+            step = await account.adapter.login_start(force=False)
+        else:
+            step = await account.adapter.login_wait(20, shown)
         while not fits(step):
-            step = await adapter.login_wait(20, step.qr)
+            step = await account.adapter.login_wait(20, step.qr)
         return step
 
     async def linked(self, **more: Any) -> Account:
@@ -129,7 +132,7 @@ class EndToEndTests(ChannelCase):
         step = await account.adapter.login_start(force=False, phone="+49 1510 0000001")
         assert step.code is not None
         await self.server.command("enterCode", code=step.code.replace("-", ""))
-        step = await account.adapter.login_wait(30)
+        step = await account.adapter.login_wait(90)
         self.assertTrue(step.connected)
 
     async def test_a_group_and_who_is_meant(self) -> None:

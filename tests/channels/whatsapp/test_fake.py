@@ -18,7 +18,7 @@ ID = "3EB0" + "0" * 16
 class FakeTests(TestCase):
     """A client that starts it."""
 
-    timeout = 60
+    timeout = 120
 
     async def setUp(self) -> None:
         self.fake = FakeSidecar(reactor)

@@ -148,7 +148,7 @@ class SettingsTests(SynchronousTestCase):
 class LockTests(TestCase):
     """One process at a time, for as long as it lives."""
 
-    timeout = 60
+    timeout = 240
 
     def command(self, lock: str, *program: str) -> list[str]:
         """What runs a program under the lock."""
@@ -183,7 +183,7 @@ class LockTests(TestCase):
 
     def run_program(self, command: list[str]) -> Any:
         """Run a program."""
-        return ensureDeferred(run_program(reactor, command, env=os.environ, seconds=30))
+        return ensureDeferred(run_program(reactor, command, env=os.environ, seconds=120))
 
     async def test_a_program_that_is_not_there(self) -> None:
         lock = os.path.abspath(self.mktemp())
@@ -228,7 +228,7 @@ class InstallTests(TestCase):
         ask = '{"jsonrpc":"2.0","id":1,"method":"status"}'
         script = f'echo \'{ask}\' | exec "$0" "$1"'
         done = await run_program(
-            reactor, ["/bin/sh", "-c", script, *command], env=environ, seconds=60
+            reactor, ["/bin/sh", "-c", script, *command], env=environ, seconds=240
         )
         self.assertIn('"linked":false', done.output)
         self.assertFalse((Path(command[1]).parent / "node_modules" / "jest").exists())
@@ -247,6 +247,22 @@ class InstallTests(TestCase):
         other = await installation.install()
         self.assertNotEqual(other, command)
         self.assertFalse(place.exists())
+
+    async def test_it_is_on_the_disk_before_it_has_its_name(self) -> None:
+        self.program("node", "echo v22.0.0")
+        self.program("npm", "mkdir node_modules")
+        places: list[bool] = []
+        installation = self.installation()
+
+        def sync() -> None:
+            [fresh] = self.directory.glob("sidecar/.*")
+            places.append((fresh / "node_modules").is_dir())
+            places.append(any(self.directory.glob("sidecar/[0-9a-f]*")))
+
+        self.patch(os, "sync", sync)
+        command = await installation.install()
+        self.assertEqual(places, [True, False])
+        self.assertTrue(Path(command[1]).is_file())
 
     def other_version(self) -> Path:
         """The sources of another version of the sidecar."""

@@ -34,7 +34,7 @@ def name(number: int) -> str:
 class SidecarTestCase(TestCase):
     """A simulated WhatsApp and one sidecar, not linked yet."""
 
-    timeout = 180.0
+    timeout = 400.0
 
     async def setUp(self) -> None:
         self.server = await WhatsAppServer.start(reactor)

@@ -14,7 +14,7 @@ from tests.channels.whatsapp.real import install_sidecar
 from tests.channels.whatsapp_server.node_program import node
 
 UNITS = Path(__file__).with_name("units.test.mjs")
-SECONDS = 120.0
+SECONDS = 300.0
 
 
 class UnitTests(TestCase):

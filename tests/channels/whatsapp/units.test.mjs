@@ -20,7 +20,9 @@ const { contentOf } = await load("outbound.mjs");
 const { keepSessionsWhole } = await load("ratchet.mjs");
 const { RpcError, serve } = await load("rpc.mjs");
 const { openSent } = await load("sent.mjs");
+const { Session } = await load("session.mjs");
 const spools = await load("spool.mjs");
+const windows = await load("window.mjs");
 
 const signal = createRequire(join(sources, "main.mjs"))("libsignal");
 
@@ -254,6 +256,36 @@ test("what its writer made unreadable is a note", async () => {
     assert.deepEqual([message.kind, message.text], ["message", "[a message that cannot be read here]"]);
     assert.equal(message.sender.jid, ANNA);
   }
+});
+
+test("no more messages are on their way than the window holds", () => {
+  const told = [];
+  const window = new windows.Window((seq, message) => told.push([seq, message.text]), 2);
+  for (const [seq, text] of [[1, "one"], [2, "two"], [3, "three"], [4, "four"]]) window.add(seq, { text });
+  assert.deepEqual(told, [[1, "one"], [2, "two"]]);
+  window.confirmed([2, 17, 4]);
+  assert.deepEqual(told.slice(2), [[3, "three"]]);
+  window.confirmed([1, 3]);
+  assert.deepEqual(told.slice(3), [[4, "four"]]);
+});
+
+test("what waits in the spool is told as fast as it is confirmed, and in order", async () => {
+  const directory = fresh();
+  const many = windows.MOST + 500;
+  const spool = await openSpool(directory);
+  await Promise.all(Array.from({ length: many }, (_, n) => spool.append({ text: `${n + 1}` })));
+  const told = [];
+  const notify = (method, { seq }) => method === "message" && told.push(seq);
+  const session = new Session({ notify, log: makeLogger("silent"), onFatal: assert.fail });
+  await session.start({ authDir: directory });
+  await new Promise(setImmediate);
+  assert.equal(told.length, windows.MOST);
+  assert.equal((await session.status()).unconfirmed, many);
+  await session.confirm({ seqs: told.slice(0, 400) });
+  assert.equal(told.length, windows.MOST + 400);
+  await session.confirm({ seqs: told.slice(400) });
+  assert.deepEqual(told, Array.from({ length: many }, (_, n) => n + 1));
+  await session.stop();
 });
 
 test("sent messages are remembered, and forgotten on demand", async () => {

@@ -10,7 +10,7 @@ export const KINDS = {
   refuseMessage: "a message is not taken, its ack says `error` (a number, 479 by default)",
   loseMessage: "a message is lost on its way in: not taken, not acknowledged",
   loseAck: "a message is taken, but its ack and the receipts for it are lost",
-  lateAck: "the ack of a message and the receipts for it come late, by `seconds`",
+  lateAck: "the ack of a message and the receipts for it come late, after those of the next",
   cutAfterMessage: "a message is taken, then the connection cut instead of acknowledging it",
   refuseQuery: "an iq (of `xmlns`, any by default) is answered with error `code` (429 by default)",
   loseReceipt: "a receipt of the client is lost: the message counts as not delivered",

@@ -14,8 +14,8 @@ from twisted.internet.defer import Deferred
 from clawgw.jsonrpc import JsonRpcProcess
 
 HERE = Path(__file__).parent
-COMMAND_SECONDS = 30.0
-EVENT_SECONDS = 45.0
+COMMAND_SECONDS = 90.0
+EVENT_SECONDS = 120.0
 OLDEST_NODE = 20
 
 Params = dict[str, Any]

@@ -16,6 +16,7 @@ export class Outgoing {
   #server;
   #shown = new Map();
   #receipts = []; // what the phones say to the message that is being taken
+  #late = []; // acks that are held back until another has gone out
 
   constructor(server) {
     this.#server = server;
@@ -42,8 +43,9 @@ export class Outgoing {
       this.#acknowledge(connection, stanza, {});
       receipts.forEach((receipt) => connection.send(receipt));
     };
-    const late = faults.take("lateAck");
-    return late ? setTimeout(answer, late.seconds * 1000) : answer();
+    if (faults.take("lateAck")) return void this.#late.push(answer);
+    answer();
+    for (const held of this.#late.splice(0)) held();
   }
 
   #acknowledge(connection, { attrs }, more) {

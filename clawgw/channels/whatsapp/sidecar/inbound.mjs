@@ -10,7 +10,8 @@ import { areJidsSameUser, isJidGroup, jidNormalizedUser, normalizeMessageContent
 
 const { Type } = proto.Message.ProtocolMessage;
 
-const MEDIA = {
+/** The kinds of message that are files, and what they are called here. */
+export const MEDIA = {
   imageMessage: "image",
   videoMessage: "video",
   ptvMessage: "video",

@@ -8,17 +8,10 @@
 import { createHash } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import { downloadContentFromMessage, proto } from "baileys";
+import { MEDIA } from "./inbound.mjs";
 import { field, pathField } from "./outbound.mjs";
 import { RpcError } from "./rpc.mjs";
 
-const KINDS = {
-  imageMessage: "image",
-  videoMessage: "video",
-  ptvMessage: "video",
-  audioMessage: "audio",
-  documentMessage: "document",
-  stickerMessage: "sticker",
-};
 const GONE = new Set([403, 404, 410]);
 const HOST = ".whatsapp.net";
 const LONGEST_MS = 160_000;
@@ -35,13 +28,13 @@ export async function fetchMedia(params, host, download = downloadContentFromMes
   const { type, content } = field(params, "handle", "object");
   const path = pathField(params, "path");
   const maxBytes = field(params, "maxBytes", "number");
-  if (!Object.hasOwn(KINDS, type)) throw new RpcError("invalid", '"handle" is not one of ours');
+  if (!Object.hasOwn(MEDIA, type)) throw new RpcError("invalid", '"handle" is not one of ours');
   const media = proto.Message.decode(Buffer.from(String(content), "base64"))[type];
   if (!media?.mediaKey?.length) throw new RpcError("gone", "the message does not say how to decrypt its file");
   if (Number(media.fileLength ?? 0) > maxBytes) throw tooLarge(maxBytes);
   const temporary = `${path}.part`;
   try {
-    const stream = await begin(media, KINDS[type], host, download);
+    const stream = await begin(media, MEDIA[type], host, download);
     const { size, hash } = await write(temporary, stream, maxBytes);
     if (media.fileSha256?.length && !hash.equals(media.fileSha256))
       throw new RpcError("failed", "the file that came is not the one that was sent");

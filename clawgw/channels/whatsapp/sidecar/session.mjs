@@ -43,6 +43,7 @@ import { Recent } from "./recent.mjs";
 import { RpcError } from "./rpc.mjs";
 import { openSent } from "./sent.mjs";
 import { openSpool } from "./spool.mjs";
+import { Window } from "./window.mjs";
 
 const ACK_MS = 45_000;
 const LOGIN_MS = 60_000;
@@ -77,6 +78,7 @@ export class Session {
     this._params = null;
     this._auth = null;
     this._spool = null;
+    this._window = new Window((seq, message) => notify("message", { seq, ...message }));
     this._sent = null;
     this._socket = null;
     this._open = false;
@@ -100,7 +102,7 @@ export class Session {
     this._sent = await openSent(directory);
     const waiting = this._spool.unconfirmed;
     // After the answer, so that the Gateway knows who we are when it reads them.
-    setImmediate(() => waiting.forEach(([seq, message]) => this._notify("message", { seq, ...message })));
+    setImmediate(() => waiting.forEach(([seq, message]) => this._window.add(seq, message)));
     if (this._auth.linked) this._begin();
     return { linked: this._auth.linked, self: this._self };
   }
@@ -156,11 +158,13 @@ export class Session {
 
   async confirm(params) {
     this._started();
+    const seqs = field(params, "seqs", "array");
+    this._window.confirmed(seqs);
     try {
-      await this._spool.confirm(field(params, "seqs", "array"));
+      await this._spool.confirm(seqs);
     } catch (error) {
       // A line that was half written would take the next message with it.
-      if (!(error instanceof RpcError)) this._onFatal(`what was confirmed cannot be stored: ${errorWords(error)}`);
+      this._onFatal(`what was confirmed cannot be stored: ${errorWords(error)}`);
       throw error;
     }
     return {};
@@ -450,8 +454,7 @@ export class Session {
       if (!message) return;
       this._kept.set(key.id, true);
       this._messages.set(key.id, { key, message: content });
-      const seq = await this._spool.append(message);
-      this._notify("message", { seq, ...message });
+      this._window.add(await this._spool.append(message), message);
     } catch (error) {
       this._onFatal(`a received message cannot be stored: ${errorWords(error)}`);
       throw error;
@@ -461,9 +464,10 @@ export class Session {
   /** What reaches us on other ways than a stanza of its own: the phone sent it after all. */
   async _upserted({ messages, type }) {
     if (type !== "notify") return;
+    const { signalRepository } = this._socket; // which may be gone when the first of them is stored
     for (const message of messages) {
       if (!message.message || this._kept.has(message.key.id) || this._ignored(message.key.remoteJid)) continue;
-      await this._deliver(message, message.message, false, this._socket.signalRepository).catch(() => {});
+      await this._deliver(message, message.message, false, signalRepository).catch(() => {});
     }
   }
 
