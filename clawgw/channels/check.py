@@ -60,6 +60,8 @@ async def check_account(
         return Found({})
     except TimeoutError:
         raise Fault(f"{one.provider.label} gave no answer within {CHECK_SECONDS:.0f} s") from None
+    finally:
+        await adapter.close()
     return Found(details, needs_login=adapter.capabilities.login and not details)
 
 

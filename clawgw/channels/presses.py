@@ -8,6 +8,7 @@ from clawgw.channels.adapter import Host
 from clawgw.channels.messages import Press
 
 PRESS_SECONDS = 10.0
+"""Messages that follow a press may wait for it, but not for longer."""
 
 
 async def outcome(host: Host, press: Press) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from clawgw.channels.adapter import Host
@@ -26,12 +26,11 @@ from clawgw.channels.discord.protocol import Frame
 from clawgw.channels.http import HttpError
 from clawgw.channels.messages import Inbound, Press
 from clawgw.channels.policy import Policy, judge
+from clawgw.channels.presses import outcome
 
 INTERACTION = "INTERACTION_CREATE"
 COMMAND, COMPONENT = 2, 3
 SHOWN = 1_800
-PRESS_SECONDS = 10.0
-"""Messages that follow a press wait for it, but not for longer."""
 
 NOBODY: dict[str, Any] = {"parse": []}
 
@@ -128,12 +127,7 @@ class Interactions:
             message_id=interaction.message.id,
             data=interaction.data.custom_id,
         )
-        work = Deferred.fromCoroutine(self._host.pressed(press))
-        work.addTimeout(PRESS_SECONDS, self._host.reactor)
-        try:
-            said = await work
-        except TimeoutError:
-            said = "That takes too long; please try again."
+        said = await outcome(self._host, press)
         body = {"content": said[:2000] or "Done.", "allowed_mentions": NOBODY}
         try:
             await self._api.fill(interaction.application_id, interaction.token, body)

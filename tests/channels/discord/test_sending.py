@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
+from clawgw.channels import presses
 from clawgw.channels.adapter import Fault as ChannelFault
 from clawgw.channels.adapter import SendLater
-from clawgw.channels.discord import interactions
 from clawgw.channels.discord.adapter import DiscordAdapter
 from clawgw.channels.messages import Button, Outbound, OutMedia, Part, Poll, Target
 from clawgw.store.channels import cursor
@@ -226,7 +226,7 @@ class InteractionTests(DiscordCase):
         self.assertEqual(press.message_id, self.fake.sent()[0]["id"])
 
     async def test_a_press_that_takes_too_long_holds_up_nothing(self) -> None:
-        self.patch(interactions, "PRESS_SECONDS", 0.05)
+        self.patch(presses, "PRESS_SECONDS", 0.05)
         account = await self.running(**OPEN)
         buttons = ((Button(text="Allow", data="a:1"),),)
         await self.deliver(account, self.general.id, Outbound(text="May I?", buttons=buttons))
