@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,7 @@ def client_tls(
     :raises OptionsError: when the options contradict each other or a file cannot be used.
     """
     if not address.secure:
-        _check_plain(address, fingerprint, client_cert, allow_insecure)
+        _check_plain(address, (fingerprint, client_cert, ca_file), allow_insecure)
         return None
     own = _own_certificate(client_cert, client_key)
     if fingerprint is not None:
@@ -149,15 +149,12 @@ def client_tls(
 
 
 def _check_plain(
-    address: GatewayAddress,
-    fingerprint: str | None,
-    client_cert: str | None,
-    allow_insecure: bool,
+    address: GatewayAddress, for_tls: Iterable[str | None], allow_insecure: bool
 ) -> None:
-    if fingerprint is not None or client_cert is not None:
+    if any(option is not None for option in for_tls):
         raise OptionsError(
-            "A certificate pin or a client certificate needs TLS; use a wss:// URL instead of "
-            f"ws://{address}."
+            "A certificate pin, a client certificate or a CA file needs TLS; use a wss:// URL "
+            f"instead of ws://{address}."
         )
     if not (address.is_loopback or allow_insecure):
         raise OptionsError(

@@ -295,6 +295,7 @@ class Refused(TlsTestCase):
 
     def test_client_certificate_without_tls(self) -> None:
         self.assertIn("use a wss:// URL", self.refusal("ws://127.0.0.1:1", client_cert="c"))
+        self.assertIn("use a wss:// URL", self.refusal("ws://127.0.0.1:1", ca_file="c"))
 
     def test_pin_that_is_none(self) -> None:
         self.assertIn("64 hex digits", self.refusal("wss://127.0.0.1:1", tls_fingerprint="cafe"))
