@@ -82,13 +82,13 @@ class Api:
     """The API, as one bot.
 
     Args:
-        root: where it is, without the version.
+        root: where it is; the version is added where it is not there already.
         token: gives the bot's token.
     """
 
     def __init__(self, reactor: Any, root: str, token: Callable[[], str]) -> None:
         self._reactor = reactor
-        self._root = f"{root.rstrip('/')}/v10"
+        self._root = root.rstrip("/").removesuffix("/v10") + "/v10"
         self._token = token
         self._limits = Limits(reactor.seconds)
         self.http = Http(reactor, "Discord", headers=self._headers)

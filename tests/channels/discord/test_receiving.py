@@ -35,6 +35,11 @@ class MessageTests(DiscordCase):
         self.assertTrue(message.mentioned)
         self.assertEqual(account.status.details["name"], "clawbot")
 
+    async def test_the_address_may_name_the_version(self) -> None:
+        await self.running(apiRoot=f"{self.fake.api_root}/v10/")
+        self.fake.say(self.alice, text="hello")
+        self.assertEqual(await self.routed_texts(1), ["hello"])
+
     async def test_a_channel_and_its_thread_are_places_of_their_own(self) -> None:
         await self.running()
         self.fake.say(self.alice, self.general, f"<@{self.world.bot.id}> hello")
