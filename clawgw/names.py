@@ -11,7 +11,7 @@ from socket import getaddrinfo
 from threading import Thread
 from typing import Any
 
-from twisted.internet._resolver import GAIResolver
+from twisted.internet._resolver import GAIResolver  # the reactor's own; no public name
 from twisted.python.threadpool import ThreadPool
 
 THREADS = 4
