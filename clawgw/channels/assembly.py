@@ -77,7 +77,7 @@ class Channels:
     log = Logger()
 
     def __init__(self, config: Config, needs: Needs) -> None:
-        self._config = config
+        self._config = self._latest = config
         self._needs = needs
         reactor, database, now_ms = needs.reactor, needs.database, needs.now_ms
         self.senders = SenderBook(database, now_ms)
@@ -142,20 +142,23 @@ class Channels:
         """Take up what waits, then connect."""
         await self._media.prepare()
         # What waits has somewhere to go once the accounts are made, and goes before anything new.
-        await self._load()
+        await self._load(self._config)
         self.hub.make(accounts_of(self._config.channels))
         await self._inbox.recover()
         await self.hub.apply(accounts_of(self._config.channels))
 
     async def follow(self, config: Config) -> None:
         """Do what a changed configuration says."""
+        self._latest = config
+        await self._load(config)
+        if self._latest is not config:
+            return  # a later change has come, which does all there is to do
+        # From here to the accounts in one go: who reads of an account in the status may use it.
         self._config = config
         self._reception.routes = routes_of(config, self._needs.keys)
         self._media.days = config.channels.media_days
         self._sources.allow_private = config.channels.allow_private_media_urls
-        await self._load()
-        if self._config is config:  # else a later change has come, which does all there is to do
-            await self.hub.apply(accounts_of(config.channels))
+        await self.hub.apply(accounts_of(config.channels))
 
     def asked(self, approval: Approval) -> None:
         """A question has come up; see `ApprovalBook`."""
@@ -192,11 +195,9 @@ class Channels:
         await self.hub.stop()
         await self._sources.close()
 
-    async def _load(self) -> None:
+    async def _load(self, config: Config) -> None:
         """Load the adapters that are configured, beside the reactor."""
-        wanted = [
-            one.provider for one in accounts_of(self._config.channels) if one.settings.enabled
-        ]
+        wanted = [one.provider for one in accounts_of(config.channels) if one.settings.enabled]
         await self._needs.in_thread(load, wanted)
 
     def _find(self, channel: str, account: str) -> Account | None:
