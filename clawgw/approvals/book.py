@@ -249,13 +249,14 @@ class ApprovalBook:
         if approval.decision is not None:
             return approval
 
-        def withdraw(_: Any) -> None:
-            work = Deferred.fromCoroutine(self.cancel(approval.id, "run-aborted"))
-            work.addErrback(lambda failure: self.log.failure("while withdrawing", failure))
-
         if over is not None:
-            over.addBoth(withdraw)
+            over.addBoth(lambda _: self.withdraw(approval))
         return await self.wait(approval.id)
+
+    def withdraw(self, approval: Approval) -> None:
+        """Nobody needs an answer any more: the run that asked is over."""
+        work = Deferred.fromCoroutine(self.cancel(approval.id, "run-aborted"))
+        work.addErrback(lambda failure: self.log.failure("while withdrawing", failure))
 
     # Deciding
 

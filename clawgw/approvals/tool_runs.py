@@ -5,8 +5,8 @@ is another. So both are filled in here, and what the tool says of approvals is l
 
 A node that asks by itself does so. One that wants to be told refuses with "approval required";
 then the Gateway asks a person, and if that is a yes, the same run goes to the node once more with
-it. When the agent's own run is over first, the question is withdrawn and nothing runs. (Both ways
-of stock node hosts: protocol 3 documentation, "Exec approvals".)
+it. When the agent's own run is over first, the question is withdrawn, whoever put it, and nothing
+runs. (Both ways of stock node hosts: protocol 3 documentation, "Exec approvals".)
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ToolRuns:
             return await self._invoke(caller, params)
         run = _in_its_name(bound, params)
         try:
-            return await self._invoke(caller, structs.replace(params, params=_raw(run)))
+            return await self._run(caller, structs.replace(params, params=_raw(run)), bound.key)
         except RequestError as refusal:
             if REFUSED not in refusal.message or not self._can_be_asked(caller.conn_id):
                 raise
@@ -90,7 +90,29 @@ class ToolRuns:
         again = structs.replace(
             params, params=_raw(told), idempotency_key=f"{params.idempotency_key}:approved"
         )
-        return await self._invoke(caller, again)
+        return await self._run(caller, again, bound.key)
+
+    async def _run(self, caller: Caller, params: NodeInvokeParams, session_key: str) -> Spliced:
+        """The run at the node; what the node asks people meanwhile is withdrawn with the session's.
+
+        Raises:
+            RequestError: see `Invocations.invoke`.
+        """
+        going_on = True
+
+        def withdraw(_: Any) -> None:
+            for question in self._book.pending() if going_on else ():
+                request = question.request
+                if request.session_key == session_key and given(request.node_id, None):
+                    self._book.withdraw(question)
+
+        over = self._over_of(session_key)
+        if over is not None:
+            over.addBoth(withdraw)
+        try:
+            return await self._invoke(caller, params)
+        finally:
+            going_on = False
 
     async def _approved(self, caller: Caller, node_id: str, run: Run) -> Run:
         """The run with a person's yes."""

@@ -6,15 +6,15 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
-from clawgw.approvals.book import Resolver
+from clawgw.approvals.book import NOBODY, Resolver
 from clawgw.approvals.tool_runs import REFUSED, ToolRuns
 from clawgw.methods import Spliced
 from clawgw.protocol.errors import unavailable
 from clawgw.protocol.nodes import NodeInvokeParams
 from clawgw.trust.session_tokens import BoundSession
-from tests.approvals.desk import TIMEOUT_MS, DeskTestCase
+from tests.approvals.desk import TIMEOUT_MS, DeskTestCase, request
 from tests.support.memory import Caller
 
 MAIN = "agent:main:main"
@@ -68,6 +68,31 @@ class ToolRunTests(DeskTestCase):
         late = self.book.resolve(approval.id, "allow-once", Resolver("Ann"))
         self.assertIn("the run that asked is over", self.refusal(late))
         self.assertEqual(self.ran, [])
+
+    def test_what_the_node_itself_asks_is_withdrawn_too(self) -> None:
+        """And nothing else: neither another session's question, nor one that no node put."""
+        node: Deferred[Any] = Deferred()
+        self.patch(self.runs, "_invoke", lambda *_: node)
+        waiting = self.ask()
+        for number, changes in enumerate(
+            ({"session_key": MAIN, "node_id": "n-1"}, {"node_id": "n-1"}, {"session_key": MAIN})
+        ):
+            asked = request(**{"session_key": "agent:main:other", **changes})
+            self.do(self.book.ask(asked, TIMEOUT_MS, NOBODY, f"q-{number}"))
+        assert self.over is not None
+        self.over.callback(None)
+        self.assertEqual([one.id for one in self.book.pending()], ["q-1", "q-2"])
+        node.errback(unavailable("SYSTEM_RUN_DENIED: user denied"))
+        self.assertIn("user denied", self.refusal(waiting))
+
+    def test_what_a_node_asks_later_is_not_the_runs(self) -> None:
+        self.patch(self.runs, "_invoke", lambda *_: succeed(Spliced((b"{}",))))
+        self.successResultOf(self.ask())
+        asked = request(session_key=MAIN, node_id="n-1")
+        self.do(self.book.ask(asked, TIMEOUT_MS, NOBODY, "q"))
+        assert self.over is not None
+        self.over.callback(None)
+        self.assertEqual(len(self.book.pending()), 1)
 
     def test_outside_a_run_it_waits_for_its_time(self) -> None:
         self.over = None
