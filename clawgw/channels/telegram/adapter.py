@@ -309,21 +309,20 @@ class TelegramAdapter(Adapter[TelegramAccount]):
         try:
             api = await self._bot()
             me = await api.call("getMe", {}, User)
-            webhook = await api.call("getWebhookInfo", {}, _WebhookInfo)
         except (BotError, HttpError) as error:
             raise as_fault(error) from None
-        return {
-            "bot": {
-                "id": me.id,
-                "username": me.username,
-                "name": me.name,
-                "canReadAllGroupMessages": me.can_read_all_group_messages,
-            },
-            "webhook": {
-                "host": urlsplit(webhook.url).hostname,
-                "pending": webhook.pending_update_count,
-            },
+        bot = {
+            "id": me.id,
+            "username": me.username,
+            "name": me.name,
+            "canReadAllGroupMessages": me.can_read_all_group_messages,
         }
+        try:
+            webhook = await api.call("getWebhookInfo", {}, _WebhookInfo)
+        except (BotError, HttpError):
+            return {"bot": bot}  # the account works; a server that stands for Telegram may not know
+        host = urlsplit(webhook.url).hostname
+        return {"bot": bot, "webhook": {"host": host, "pending": webhook.pending_update_count}}
 
     async def _bot(self) -> BotApi:
         """The API with the bot's token.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from clawgw.channels.check import check_account
 from clawgw.channels.messages import Outbound
+from clawgw.channels.providers import Configured
 from clawgw.channels.telegram.provider import PROVIDER
 from tests.channels.harness import ChannelCase
 from tests.channels.telegram.public.server import TOKEN, PublicFake, install
@@ -29,6 +33,15 @@ class PublicFakeTests(ChannelCase):
         (answer,) = await self.fake.answers()
         self.assertIn("pong", answer["text"])
         self.assertEqual(answer["parse_mode"], "HTML")
+
+    async def test_asked_before_it_is_configured(self) -> None:
+        """This server knows nothing of webhooks."""
+        settings = msgspec.convert(
+            {"botToken": TOKEN, "apiRoot": self.fake.api_root}, PROVIDER.settings
+        )
+        one = Configured(PROVIDER, "default", settings)
+        found = await check_account(one, self.reactor, self.directory, {})
+        self.assertEqual(found.details["bot"]["username"], "TestNameBot")
 
     async def test_a_draft_is_replaced(self) -> None:
         account = await self.start(PROVIDER, {"botToken": TOKEN, "apiRoot": self.fake.api_root})
