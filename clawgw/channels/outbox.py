@@ -292,7 +292,8 @@ class Courier:
         except SendLater as problem:
             later = problem
         except SendUnknown as problem:
-            later = SendLater(f"{problem}; nobody knows whether it arrived")
+            why = str(problem).rstrip(".")
+            later = SendLater(f"{why}; nobody knows whether it arrived")
         if self._now_ms() - row.created_at < TOO_OLD_MS:
             return self._pause(row.chat, later)
         await self._fail(row, f"given up after three days: {later}")
