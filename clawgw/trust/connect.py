@@ -14,7 +14,11 @@ The questions, in this order; the first "no" is the answer:
    secret is paired, or given more, on the spot; everybody else waits for an operator.
 
 What comes out is what the operator granted. A client without a device has no scopes: there is
-nothing they could be bound to. The name, mode and version a client gives itself grant nothing.
+nothing they could be bound to. The one exception are the stock command line and its helpers, which
+leave their key at home when they know the shared secret and are on this host: they have what they
+ask for. That lets nobody further in, as whoever is here and knows the secret may pair a key on the
+spot (8). The name, mode and version a client gives itself grant nothing: there they only keep all
+others out, who have no need of it.
 
 Codes and `details` are the contract's (`ConnectErrorDetailCodes`). This module does no I/O.
 """
@@ -38,6 +42,10 @@ from clawgw.trust.tokens import hash_token, same_secret
 SIGNATURE_LIFETIME_MS = 10 * 60 * 1000
 POLICY_VIOLATION = 1008
 PROTOCOL_ERROR = 1002
+KEYLESS_AT_HOME = frozenset({("cli", "cli"), ("gateway-client", "backend")})
+"""Id and mode of the stock clients that come without a device to a Gateway on loopback whose shared
+secret they know (`openclaw` 2026.9.6, docs/gateway/protocol/auth.md)."""
+
 
 AuthMode = Literal["none", "token", "password"]
 AuthMethod = Literal["none", "token", "password", "device-token", "session-token"]
@@ -337,7 +345,7 @@ def _auth_refusal(mode: AuthMode, auth: ConnectAuth, *, has_token: bool) -> Refu
 
 
 def _admit_without_device(attempt: Attempt, version: int, role: str) -> Admitted:
-    """A client that knows the secret but has no device: connected, without any scope."""
+    """A client that knows the secret but has no device: connected, mostly without any scope."""
     method = _authenticate(attempt, None)
     browser = attempt.peer.origin is not None
     if method == "none" or role == scope_rules.NODE or browser:
@@ -349,7 +357,11 @@ def _admit_without_device(attempt: Attempt, version: int, role: str) -> Admitted
             {"code": f"{prefix}DEVICE_IDENTITY_REQUIRED"},
             close_reason="device identity required",
         )
-    return Admitted(version, role, (), method)
+    client = attempt.params.client
+    scopes: tuple[str, ...] = ()
+    if attempt.peer.is_local and (client.id, client.mode) in KEYLESS_AT_HOME:
+        scopes = scope_rules.distinct(given(attempt.params.scopes, []))
+    return Admitted(version, role, scopes, method)
 
 
 def _admit_tool(attempt: Attempt, version: int, role: str, token: str) -> Admitted:

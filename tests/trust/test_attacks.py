@@ -101,6 +101,25 @@ class Claims(AttackTestCase):
             self.assertEqual(granted.admitted.scopes, ())
             self.assertIsNone(granted.token)
 
+    async def test_the_stock_command_line_without_its_device_elsewhere_than_at_home(self) -> None:
+        """It needs this host, the shared secret, and no page; its name alone is nothing."""
+        page = LOCAL._replace(origin="http://127.0.0.1:18789")
+        for name, mode in (("cli", "cli"), ("gateway-client", "backend")):
+            fields = {"client": client_info(id=name, mode=mode), "scopes": [ADMIN]}
+            params = connect_params(auth=token_auth(TOKEN), **fields)
+            self.assertEqual((await self.let_in(params, REMOTE)).admitted.scopes, ())
+            details = await self.kept_out(params, page)
+            self.assertEqual(details["code"], "CONTROL_UI_DEVICE_IDENTITY_REQUIRED")
+            wrong = connect_params(auth=token_auth("guess"), **fields)
+            self.assertEqual((await self.kept_out(wrong, LOCAL))["code"], "AUTH_TOKEN_MISMATCH")
+            as_node = connect_params(auth=token_auth(TOKEN), role="node", **fields)
+            self.assertEqual((await self.kept_out(as_node))["code"], "DEVICE_IDENTITY_REQUIRED")
+        for name, mode in (("cli", "backend"), ("gateway-client", "cli"), ("test", "cli")):
+            params = connect_params(
+                auth=token_auth(TOKEN), client=client_info(id=name, mode=mode), scopes=[ADMIN]
+            )
+            self.assertEqual((await self.let_in(params)).admitted.scopes, ())
+
     async def test_names_and_modes_that_sound_trustworthy(self) -> None:
         self.guard_with(OPEN)
         for mode in ClientMode.__args__:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clawgw.protocol.connect import ConnectAuth
-from clawgw.trust.connect import SIGNATURE_LIFETIME_MS, Refused, Secrets
+from clawgw.trust.connect import KEYLESS_AT_HOME, SIGNATURE_LIFETIME_MS, Refused, Secrets
 from clawgw.trust.peers import Peer
 from clawgw.trust.signatures import encode_base64url
 from tests.support.memory import NONCE, START_MS, Device, client_info, token_auth
@@ -115,6 +115,19 @@ class WithoutDevice(AdmissionTestCase):
                 self.assertEqual(admitted.scopes, ())
                 self.assertIsNone(admitted.device_id)
                 self.assertIsNone(admitted.pair_now)
+
+    def test_the_stock_command_line_at_home_has_what_it_asks_for(self) -> None:
+        for name, mode in KEYLESS_AT_HOME:
+            for secrets, auth in (
+                (SECRETS, token_auth(TOKEN)),
+                (PASSWORD, ConnectAuth(password="a pass phrase")),
+            ):
+                for asked in ([READ], [ADMIN, READ], []):
+                    client = client_info(id=name, mode=mode)
+                    params = without_device(auth=auth, client=client, scopes=asked)
+                    admitted = self.admitted(params, LOCAL, secrets=secrets)
+                    self.assertEqual(admitted.scopes, tuple(asked))
+                    self.assertIsNone(admitted.pair_now)
 
     def test_nobody_else(self) -> None:
         plain, page = "DEVICE_IDENTITY_REQUIRED", "CONTROL_UI_DEVICE_IDENTITY_REQUIRED"
