@@ -1,4 +1,7 @@
-"""Methods of channels: `send`, `poll`, `channels.*`, `web.login.*`, `channel.pair.*`."""
+"""Methods of channels.
+
+`send`, `poll`, `message.action`, `channels.*`, `web.login.*`, `channel.pair.*`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred, DeferredList, TimeoutError
 
 from clawgw.channels.account import Account
+from clawgw.channels.actions import request_of
 from clawgw.channels.adapter import Fault, LoginProblem, LoginStep, SendError, Unsupported
 from clawgw.channels.answers import route_of
 from clawgw.channels.hub import Hub, default_of
@@ -63,6 +67,7 @@ class ChannelMethods:
         """Add them to the table."""
         table.add("send", self.send, scope=WRITE, agents=True)
         table.add("poll", self.poll, scope=WRITE)
+        table.add("message.action", self.action, scope=WRITE)
         table.add("channels.status", self.status, scope=READ)
         table.add("channels.logout", self.logout, scope=ADMIN)
         table.add("web.login.start", self.login_start, scope=ADMIN)
@@ -124,6 +129,15 @@ class ChannelMethods:
         return await self._dispatch(
             Request("poll", params, params.idempotency_key, target, message)
         )
+
+    async def action(self, caller: Caller, params: wire.MessageActionParams) -> wire.Sent:
+        """The same, as the stock command line asks for it."""
+        request = request_of(params)
+        if isinstance(request, wire.SendParams):
+            sent = await self.send(caller, request)
+        else:
+            sent = await self.poll(caller, request)
+        return replace(sent, ok=True)
 
     async def _dispatch(self, request: Request) -> wire.Sent:
         delivery = await self.dispatch.send(request)

@@ -115,6 +115,7 @@ def method_types() -> dict[str, MethodTypes]:
         "approval.resolve": of(approvals.ApprovalDecideParams, approvals.ApprovalDecided),
         "send": of(channels.SendParams, channels.Sent),
         "poll": of(channels.PollParams, channels.Sent),
+        "message.action": of(channels.MessageActionParams, channels.Sent),
         "channels.status": of(channels.ChannelsStatusParams, channels.ChannelsStatus),
         "channels.logout": of(channels.ChannelsLogoutParams, channels.ChannelLoggedOut),
         "web.login.start": of(channels.WebLoginStartParams, channels.WebLogin),

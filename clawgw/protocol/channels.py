@@ -1,4 +1,7 @@
-"""Channels: `send`, `poll`, `channels.*`, `web.login.*` (contract) and `channel.pair.*` (ours)."""
+"""Channels.
+
+`send`, `poll`, `message.action`, `channels.*`, `web.login.*` (contract), `channel.pair.*` (ours).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta
 
-from clawgw.protocol.base import Count, Maybe, Name, Open, Params, Positive
+from clawgw.protocol.base import Count, Maybe, Name, Number, Open, Params, Positive
 
 Seconds = Annotated[int, Meta(ge=1, le=604_800)]
 PngUrl = Annotated[str, Meta(max_length=16_384, pattern=r"^data:image/png;base64,")]
@@ -53,8 +56,57 @@ class PollParams(Params, frozen=True):
     account_id: Maybe[str] = UNSET
 
 
+class ActionReply(Params, frozen=True):
+    """Which message an action answers, and who says so."""
+
+    reply_to_id: Name
+    source: Literal["explicit", "implicit"]
+    mode: Maybe[Literal["first", "all"]] = UNSET
+
+
+class ReplyState(Params, frozen=True):
+    """Whether something has been answered already."""
+
+    value: bool
+
+
+class ActionContext(Params, frozen=True):
+    """Where the tool of an agent that asks for an action was called from."""
+
+    current_channel_id: Maybe[str] = UNSET
+    current_messaging_target: Maybe[str] = UNSET
+    current_graph_channel_id: Maybe[str] = UNSET
+    current_channel_provider: Maybe[str] = UNSET
+    current_thread_ts: Maybe[str] = UNSET
+    current_message_id: Maybe[str | Number] = UNSET
+    reply_to_mode: Maybe[Literal["off", "first", "all", "batched"]] = UNSET
+    has_replied_ref: Maybe[ReplyState] = UNSET
+    same_channel_thread_required: Maybe[bool] = UNSET
+    skip_cross_context_decoration: Maybe[bool] = UNSET
+
+
+class MessageActionParams(Params, frozen=True):
+    """`message.action`: what the stock command line sends with; `params` are the action's own."""
+
+    channel: Name
+    action: Name
+    params: dict[str, Any]
+    idempotency_key: Name
+    reply: Maybe[ActionReply] = UNSET
+    account_id: Maybe[str] = UNSET
+    requester_account_id: Maybe[str] = UNSET
+    requester_sender_id: Maybe[str] = UNSET
+    sender_is_owner: Maybe[bool] = UNSET
+    session_key: Maybe[str] = UNSET
+    session_id: Maybe[str] = UNSET
+    inbound_turn_kind: Maybe[Literal["user_request", "room_event"]] = UNSET
+    agent_id: Maybe[str] = UNSET
+    tool_context: Maybe[ActionContext] = UNSET
+    conversation_read_origin: Maybe[Literal["direct-operator"]] = UNSET
+
+
 class Sent(Open, frozen=True):
-    """The answer to both.
+    """The answer to `send` and `poll`, and to `message.action` with `ok`.
 
     `queued`: it is safe with the Gateway and was not delivered so far.
     """
@@ -66,6 +118,7 @@ class Sent(Open, frozen=True):
     chat_id: Maybe[str] = UNSET
     to: Maybe[str] = UNSET
     queued: Maybe[bool] = UNSET
+    ok: Maybe[bool] = UNSET
 
 
 class ChannelsStatusParams(Params, frozen=True):

@@ -88,6 +88,7 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case execApprovalsNodeSet = "exec.approvals.node.set"
     case execApprovalsSet = "exec.approvals.set"
     case health
+    case messageAction = "message.action"
     case modelsList = "models.list"
     case nodeApprovalRequest = "node.approval.request"
     case nodeDescribe = "node.describe"
@@ -327,6 +328,81 @@ public struct AccountSnapshot: Codable, Equatable, Sendable {
         self.baseUrl = baseUrl
         self.probe = probe
     }
+}
+
+/// Where the tool of an agent that asks for an action was called from.
+public struct ActionContext: Codable, Equatable, Sendable {
+    public let currentChannelId: String?
+    public let currentMessagingTarget: String?
+    public let currentGraphChannelId: String?
+    public let currentChannelProvider: String?
+    public let currentThreadTs: String?
+    public let currentMessageId: JSONValue?
+    public let replyToMode: ActionContextReplyToMode?
+    public let hasRepliedRef: ReplyState?
+    public let sameChannelThreadRequired: Bool?
+    public let skipCrossContextDecoration: Bool?
+
+    public init(
+        currentChannelId: String? = nil,
+        currentMessagingTarget: String? = nil,
+        currentGraphChannelId: String? = nil,
+        currentChannelProvider: String? = nil,
+        currentThreadTs: String? = nil,
+        currentMessageId: JSONValue? = nil,
+        replyToMode: ActionContextReplyToMode? = nil,
+        hasRepliedRef: ReplyState? = nil,
+        sameChannelThreadRequired: Bool? = nil,
+        skipCrossContextDecoration: Bool? = nil
+    ) {
+        self.currentChannelId = currentChannelId
+        self.currentMessagingTarget = currentMessagingTarget
+        self.currentGraphChannelId = currentGraphChannelId
+        self.currentChannelProvider = currentChannelProvider
+        self.currentThreadTs = currentThreadTs
+        self.currentMessageId = currentMessageId
+        self.replyToMode = replyToMode
+        self.hasRepliedRef = hasRepliedRef
+        self.sameChannelThreadRequired = sameChannelThreadRequired
+        self.skipCrossContextDecoration = skipCrossContextDecoration
+    }
+}
+
+/// What `ActionContext.replyToMode` may be.
+public enum ActionContextReplyToMode: String, Codable, Sendable {
+    case all
+    case batched
+    case first
+    case off
+}
+
+/// Which message an action answers, and who says so.
+public struct ActionReply: Codable, Equatable, Sendable {
+    public let replyToId: String
+    public let source: ActionReplySource
+    public let mode: ActionReplyMode?
+
+    public init(
+        replyToId: String,
+        source: ActionReplySource,
+        mode: ActionReplyMode? = nil
+    ) {
+        self.replyToId = replyToId
+        self.source = source
+        self.mode = mode
+    }
+}
+
+/// What `ActionReply.source` may be.
+public enum ActionReplySource: String, Codable, Sendable {
+    case explicit
+    case implicit
+}
+
+/// What `ActionReply.mode` may be.
+public enum ActionReplyMode: String, Codable, Sendable {
+    case all
+    case first
 }
 
 /// What an action reaches, for those who show it (version 4).
@@ -3075,6 +3151,70 @@ public struct InFlightRun: Codable, Equatable, Sendable {
     }
 }
 
+/// `message.action`: what the stock command line sends with; `params` are the action's own.
+public struct MessageActionParams: Codable, Equatable, Sendable {
+    public let channel: String
+    public let action: String
+    public let params: [String: JSONValue]
+    public let idempotencyKey: String
+    public let reply: ActionReply?
+    public let accountId: String?
+    public let requesterAccountId: String?
+    public let requesterSenderId: String?
+    public let senderIsOwner: Bool?
+    public let sessionKey: String?
+    public let sessionId: String?
+    public let inboundTurnKind: MessageActionParamsInboundTurnKind?
+    public let agentId: String?
+    public let toolContext: ActionContext?
+    public let conversationReadOrigin: MessageActionParamsConversationReadOrigin?
+
+    public init(
+        channel: String,
+        action: String,
+        params: [String: JSONValue],
+        idempotencyKey: String,
+        reply: ActionReply? = nil,
+        accountId: String? = nil,
+        requesterAccountId: String? = nil,
+        requesterSenderId: String? = nil,
+        senderIsOwner: Bool? = nil,
+        sessionKey: String? = nil,
+        sessionId: String? = nil,
+        inboundTurnKind: MessageActionParamsInboundTurnKind? = nil,
+        agentId: String? = nil,
+        toolContext: ActionContext? = nil,
+        conversationReadOrigin: MessageActionParamsConversationReadOrigin? = nil
+    ) {
+        self.channel = channel
+        self.action = action
+        self.params = params
+        self.idempotencyKey = idempotencyKey
+        self.reply = reply
+        self.accountId = accountId
+        self.requesterAccountId = requesterAccountId
+        self.requesterSenderId = requesterSenderId
+        self.senderIsOwner = senderIsOwner
+        self.sessionKey = sessionKey
+        self.sessionId = sessionId
+        self.inboundTurnKind = inboundTurnKind
+        self.agentId = agentId
+        self.toolContext = toolContext
+        self.conversationReadOrigin = conversationReadOrigin
+    }
+}
+
+/// What `MessageActionParams.inboundTurnKind` may be.
+public enum MessageActionParamsInboundTurnKind: String, Codable, Sendable {
+    case roomEvent = "room_event"
+    case userRequest = "user_request"
+}
+
+/// What `MessageActionParams.conversationReadOrigin` may be.
+public enum MessageActionParamsConversationReadOrigin: String, Codable, Sendable {
+    case directOperator = "direct-operator"
+}
+
 /// `details` of a version 4 `FORBIDDEN`.
 public struct MissingScopeDetails: Codable, Equatable, Sendable {
     public let missingScope: String
@@ -4918,6 +5058,17 @@ public struct RecentSession: Codable, Equatable, Sendable {
     }
 }
 
+/// Whether something has been answered already.
+public struct ReplyState: Codable, Equatable, Sendable {
+    public let value: Bool
+
+    public init(
+        value: Bool
+    ) {
+        self.value = value
+    }
+}
+
 /// A call: `params` stays raw until the method's own decoder has a look. `traceparent` (version 4, W3C Trace Context) is taken and not used.
 public struct RequestFrame: Codable, Equatable, Sendable {
     public let type: RequestFrameType
@@ -5161,7 +5312,7 @@ public enum SendParamsParseMode: String, Codable, Sendable {
     case HTML
 }
 
-/// The answer to both. `queued`: it is safe with the Gateway and was not delivered so far.
+/// The answer to `send` and `poll`, and to `message.action` with `ok`. `queued`: it is safe with the Gateway and was not delivered so far.
 public struct Sent: Codable, Equatable, Sendable {
     public let runId: String
     public let channel: String
@@ -5170,6 +5321,7 @@ public struct Sent: Codable, Equatable, Sendable {
     public let chatId: String?
     public let to: String?
     public let queued: Bool?
+    public let ok: Bool?
 
     public init(
         runId: String,
@@ -5178,7 +5330,8 @@ public struct Sent: Codable, Equatable, Sendable {
         messageIds: [String]? = nil,
         chatId: String? = nil,
         to: String? = nil,
-        queued: Bool? = nil
+        queued: Bool? = nil,
+        ok: Bool? = nil
     ) {
         self.runId = runId
         self.channel = channel
@@ -5187,6 +5340,7 @@ public struct Sent: Codable, Equatable, Sendable {
         self.chatId = chatId
         self.to = to
         self.queued = queued
+        self.ok = ok
     }
 }
 
