@@ -30,6 +30,7 @@ from clawgw.sessions.book import ModelInfo, SessionBook
 from clawgw.sessions.keys import SessionKeys
 from clawgw.sessions.methods import SessionMethods
 from clawgw.store import runs as run_table
+from clawgw.store.database import StoreError
 from tests.channels.support import TOY, ToyAdapter, ToySettings
 from tests.support.memory import Caller, MemoryDatabase, MsClock, RecordedEvents
 
@@ -228,6 +229,20 @@ class ConversationCase(SynchronousTestCase):
         adapter = self.account().adapter
         assert isinstance(adapter, ToyAdapter)
         return adapter
+
+    def fail_second_write(self) -> None:
+        """The disk is full once, at the second write from now."""
+        writes = 0
+        write = self.database.write
+
+        def failing(change: Any, *args: Any, **kw: Any) -> Deferred[Any]:
+            nonlocal writes
+            writes += 1
+            if writes == 2:
+                self.database.fail_next = StoreError("disk full")
+            return write(change, *args, **kw)
+
+        self.patch(self.database, "write", failing)
 
     def hear(self, *messages: Inbound, account: str = "default") -> None:
         """Messages come in."""

@@ -202,17 +202,7 @@ class Strangers(ConversationCase):
     def test_the_code_is_told_and_kept_in_one_transaction(self) -> None:
         account = self.account()
         self.successResultOf(self.database.write(lambda _: None))
-        writes = 0
-        write = self.database.write
-
-        def failing(change: Any, *args: Any, **kw: Any) -> Deferred[Any]:
-            nonlocal writes
-            writes += 1
-            if writes == 2:
-                self.database.fail_next = StoreError("disk full")
-            return write(change, *args, **kw)
-
-        self.patch(self.database, "write", failing)
+        self.fail_second_write()
         self.do(account.received([direct(1, "let me in")]))
         self.assertEqual((self.sent, self.inbox()), ([], ["new"]))
         self.assertEqual(self.database.read(channel_table.senders), [])
@@ -371,17 +361,7 @@ class Once(ConversationCase):
 
     def test_the_run_and_the_message_are_one_transaction(self) -> None:
         account = self.account()
-        writes = 0
-        write = self.database.write
-
-        def failing(change: Any, *args: Any, **kw: Any) -> Deferred[Any]:
-            nonlocal writes
-            writes += 1
-            if writes == 2:
-                self.database.fail_next = StoreError("disk full")
-            return write(change, *args, **kw)
-
-        self.patch(self.database, "write", failing)
+        self.fail_second_write()
         self.do(account.received([direct(1, "hello")]))
         self.assertEqual((self.inbox(), self.run_states()), (["new"], []))
         self.clock.advance(2)

@@ -65,6 +65,21 @@ class SignalCli(TestCase):
         self.addCleanup(link.stop)
         return link
 
+    async def spooled(self) -> tuple[SpooledProcess, Path, Spool]:
+        """A child that writes to a file, not started yet."""
+        spool = Spool(self.reactor, self.directory / "spool", self.host.in_thread)
+        path, descriptor = await spool.new()
+        child = SpooledProcess(
+            self.reactor,
+            "signal-cli",
+            self.host.in_thread,
+            path,
+            descriptor,
+            on_request=lambda *_: None,
+            on_notification=self.nothing,
+        )
+        return child, path, spool
+
     async def refused(self, work: Any) -> RpcError:
         with self.assertRaises(RpcError) as caught:
             await work
@@ -94,18 +109,7 @@ class SignalCli(TestCase):
         self.assertEqual(nothing.code, -32601)
 
     async def test_as_a_child_that_writes_to_a_file(self) -> None:
-        path, descriptor = await Spool(
-            self.reactor, self.directory / "spool", self.host.in_thread
-        ).new()
-        child = SpooledProcess(
-            self.reactor,
-            "signal-cli",
-            self.host.in_thread,
-            path,
-            descriptor,
-            on_request=lambda *_: None,
-            on_notification=self.nothing,
-        )
+        child, path, _ = await self.spooled()
         words = [self.program, "jsonRpc", "--ignore-attachments", "--ignore-stories"]
         child.start(words, env=self.host.environ)
         self.addCleanup(child.stop)
@@ -115,17 +119,7 @@ class SignalCli(TestCase):
 
     async def test_what_was_asked_is_still_answered_when_the_asker_is_gone(self) -> None:
         """Our promise after a kill rests on this: it does what is in its input, then ends."""
-        spool = Spool(self.reactor, self.directory / "spool", self.host.in_thread)
-        path, descriptor = await spool.new()
-        child = SpooledProcess(
-            self.reactor,
-            "signal-cli",
-            self.host.in_thread,
-            path,
-            descriptor,
-            on_request=lambda *_: None,
-            on_notification=self.nothing,
-        )
+        child, path, spool = await self.spooled()
         child.start([self.program, "jsonRpc"], env=self.host.environ)
         for number in range(20):
             child.request("version", {}, key=f"k{number}").addErrback(lambda _: None)
