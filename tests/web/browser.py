@@ -108,12 +108,23 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """Press what matches."""
-        self.find(selector).click()
+
+        def pressed() -> bool:
+            self.find(selector).click()
+            return True
+
+        eventually(pressed, f"a press of {selector}")
 
     def press(self, selector: str, label: str) -> None:
         """Press the one that says so."""
-        self.find(selector)
-        next(button for button in self.visible(selector) if button.text == label).click()
+
+        def pressed() -> bool:
+            labelled = [button for button in self.visible(selector) if button.text == label]
+            if labelled:
+                labelled[0].click()
+            return bool(labelled)
+
+        eventually(pressed, f"a press of {selector} that says {label!r}")
 
     def text(self, selector: str) -> str:
         """What a reader sees in the first match; empty when there is none."""

@@ -199,7 +199,7 @@ class SpooledProcess(JsonRpcProcess):
         self._held = False
         self._more = True
         end = super().processEnded
-        last = self._following or Deferred.fromCoroutine(self._follow())
+        last = self._reading()
         last.addBoth(lambda _: self.close())
         last.addCallback(lambda _: end(reason))
 
@@ -208,24 +208,30 @@ class SpooledProcess(JsonRpcProcess):
 
     def _changed(self) -> None:
         self._more = True
-        if self._following is None and self._read_from >= 0:
-            self._following = Deferred.fromCoroutine(self._follow())
-            self._following.addErrback(self._unreadable)
-            if self._following.called:
-                self._following = None
+        if self._read_from >= 0:
+            self._reading()
+
+    def _reading(self) -> Deferred[None]:
+        """Fires when what there is has been read; only one reads at a time."""
+        if self._following is not None:
+            return self._following
+        reading = self._following = Deferred.fromCoroutine(self._follow())
+        reading.addErrback(self._unreadable)
+        reading.addCallback(self._read_all)
+        return reading
+
+    def _read_all(self, _: None) -> None:
+        self._following = None
 
     async def _follow(self) -> None:
-        try:
-            while self._more and not self._held:
-                self._more = False
-                while data := await self._in_thread(os.pread, self._read_from, CHUNK, self._read):
-                    self._read += len(data)
-                    self._received(data)
-                    if self._held:
-                        self._more = True
-                        break
-        finally:
-            self._following = None
+        while self._more and not self._held:
+            self._more = False
+            while data := await self._in_thread(os.pread, self._read_from, CHUNK, self._read):
+                self._read += len(data)
+                self._received(data)
+                if self._held:
+                    self._more = True
+                    break
 
     def _unreadable(self, failure: Failure) -> None:
         self.log.failure("{name}: its file cannot be read", failure, name=self._name)

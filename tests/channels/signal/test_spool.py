@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -95,6 +96,38 @@ class Children(TestCase):
         self.assertEqual(over, True)
         self.assertEqual([line for line, _ in lines][1], b'{"id": "k", "result": 7}\n')
         self.assertEqual(lines[0][1], self.positions[2])
+
+    async def test_it_is_read_by_one_at_a_time_also_at_its_end(self) -> None:
+        """A change that is told during the last reading begins no second one."""
+        most, reading, told = 0, 0, 0
+        direct = self.in_thread
+
+        def slowly(work: Any, *args: Any) -> Deferred[Any]:
+            nonlocal most, reading, told
+            if work is not os.pread or child.exit_code is None:
+                return direct(work, *args)
+            reading += 1
+            most = max(most, reading)
+            if told < 5:
+                told += 1
+                self.reactor.callLater(0, child._changed)
+            done = deferLater(self.reactor, 0.02).addCallback(lambda _: direct(work, *args))
+            return done.addBoth(over)
+
+        def over(result: Any) -> Any:
+            nonlocal reading
+            reading -= 1
+            return result
+
+        self.patch(self, "in_thread", slowly)
+        child = await self.unstarted()
+        lingers = f"{TALKS}time.sleep(0.2)"  # so that its words are read before its end
+        child.start([sys.executable, "-u", "-c", lingers], env={"PATH": os.environ["PATH"]})
+        self.addCleanup(child.stop)
+        await self.until(3)
+        await child.stop()
+        self.assertEqual(self.heard, [0, 1, 2, "last words"])
+        self.assertEqual((most, told), (1, 5))
 
     async def test_without_inotify(self) -> None:
         from twisted.internet import inotify
