@@ -81,18 +81,21 @@ class ToolRuns:
         if params.command != RUN:
             return await self._invoke(caller, params)
         run = _in_its_name(bound, params)
+        over = self._over_of(bound.key)
         try:
-            return await self._run(caller, structs.replace(params, params=_raw(run)), bound.key)
+            return await self._run(caller, structs.replace(params, params=_raw(run)), over)
         except RequestError as refusal:
             if REFUSED not in refusal.message or not self._can_be_asked(caller.conn_id):
                 raise
-        told = await self._approved(caller, params.node_id, run)
+        told = await self._approved(caller, params.node_id, run, over)
         again = structs.replace(
             params, params=_raw(told), idempotency_key=f"{params.idempotency_key}:approved"
         )
-        return await self._run(caller, again, bound.key)
+        return await self._run(caller, again, over)
 
-    async def _run(self, caller: Caller, params: NodeInvokeParams, session_key: str) -> Spliced:
+    async def _run(
+        self, caller: Caller, params: NodeInvokeParams, over: Deferred[Any] | None
+    ) -> Spliced:
         """The run at the node; what the node asks people meanwhile is withdrawn with the session's.
 
         Raises:
@@ -103,10 +106,9 @@ class ToolRuns:
         def withdraw(_: Any) -> None:
             for question in self._book.pending() if going_on else ():
                 request = question.request
-                if request.session_key == session_key and given(request.node_id, None):
+                if request.session_key == params.session_key and given(request.node_id, None):
                     self._book.withdraw(question)
 
-        over = self._over_of(session_key)
         if over is not None:
             over.addBoth(withdraw)
         try:
@@ -114,7 +116,9 @@ class ToolRuns:
         finally:
             going_on = False
 
-    async def _approved(self, caller: Caller, node_id: str, run: Run) -> Run:
+    async def _approved(
+        self, caller: Caller, node_id: str, run: Run, over: Deferred[Any] | None
+    ) -> Run:
         """The run with a person's yes."""
         argv = run.get("command")
         if not isinstance(argv, list) or not all(isinstance(one, str) for one in argv):
@@ -130,7 +134,6 @@ class ToolRuns:
             env_keys=_names(run.get("env")),
         )
         asker = Asker(run["agentId"], identity_of(caller), env_digest(run.get("env")))
-        over = self._over_of(run["sessionKey"])
         asked = await self._desk.submit(question, self._timeout_ms, asker=asker)
         answer = await self._book.wait_during(asked, over)
         if not answer.allowed:

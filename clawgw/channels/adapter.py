@@ -34,6 +34,11 @@ from clawgw.channels.settings import AccountSettings
 SettingsT = TypeVar("SettingsT", bound=AccountSettings)
 
 
+def clause(problem: object) -> str:
+    """An error's words without their full stop, for a sentence that goes on."""
+    return str(problem).rstrip(".")
+
+
 class Fault(Exception):
     """Why a connection ended, in a sentence for the operator, without secrets.
 

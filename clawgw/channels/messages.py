@@ -13,6 +13,9 @@ import msgspec
 ChatKind = Literal["direct", "group", "channel"]
 MediaKind = Literal["image", "audio", "voice", "video", "file", "sticker"]
 
+UNREADABLE = "[a message that cannot be read here]"
+"""Stands for a message of which only chat and sender are known."""
+
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base: immutable, compact as JSON; unknown fields are ignored."""

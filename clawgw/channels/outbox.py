@@ -40,6 +40,7 @@ from clawgw.channels.adapter import (
     SendRefused,
     SendUnknown,
     Unsupported,
+    clause,
 )
 from clawgw.channels.messages import Outbound, Part, Target
 from clawgw.channels.split import split
@@ -292,8 +293,7 @@ class Courier:
         except SendLater as problem:
             later = problem
         except SendUnknown as problem:
-            why = str(problem).rstrip(".")
-            later = SendLater(f"{why}; nobody knows whether it arrived")
+            later = SendLater(f"{clause(problem)}; nobody knows whether it arrived")
         if self._now_ms() - row.created_at < TOO_OLD_MS:
             return self._pause(row.chat, later)
         await self._fail(row, f"given up after three days: {later}")

@@ -17,7 +17,7 @@ import msgspec
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.logger import Logger
 
-from clawgw.channels.adapter import Adapter, Fatal, Fault, LoggedOut
+from clawgw.channels.adapter import Adapter, Fatal, Fault, LoggedOut, clause
 from clawgw.store.database import StoreError
 
 FIRST_PAUSE = 1.0
@@ -160,7 +160,7 @@ class Supervisor:
         else:
             self._log.failure("the adapter failed", failure)
             why = f"the adapter failed: {type(problem).__name__}"
-        self._log.warn("{why}; trying again in {pause:.0f} s", why=why.rstrip("."), pause=pause)
+        self._log.warn("{why}; trying again in {pause:.0f} s", why=clause(why), pause=pause)
         self._set(health="reconnecting", last_error=why)
         return pause
 

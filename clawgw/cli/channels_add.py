@@ -302,17 +302,17 @@ def _job(options: Globals, file: ConfigFile, text: str, one: Configured, *, chec
 
 
 async def _checked(reactor: Any, file: ConfigFile, one: Configured) -> Found:
-    from clawgw.channels.adapter import Fatal, Fault
+    from clawgw.channels.adapter import Fatal, Fault, clause
     from clawgw.channels.check import check_account
 
     directory = file.state_dir / "channels" / one.provider.id / one.name
     try:
         return await check_account(one, reactor, directory, os.environ)
     except Fatal as problem:
-        raise Refused(f"{str(problem).rstrip('.')}. Nothing was written.") from None
+        raise Refused(f"{clause(problem)}. Nothing was written.") from None
     except Fault as problem:
         label = one.provider.label
-        why = str(problem).removeprefix(f"{label}: ").rstrip(".")
+        why = clause(problem).removeprefix(f"{label}: ")
         raise Refused(
             f"{label} could not be asked: {why}. Nothing was written; "
             "--no-check writes it all the same."

@@ -15,7 +15,15 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from clawgw.channels.messages import Chat, Inbound, Media, MediaKind, Quoted, Sender
+from clawgw.channels.messages import (
+    UNREADABLE,
+    Chat,
+    Inbound,
+    Media,
+    MediaKind,
+    Quoted,
+    Sender,
+)
 
 PLACEHOLDER = "\ufffc"
 _NOTES = {"love": "loved", "like": "liked", "dislike": "disliked", "laugh": "laughed at"}
@@ -127,10 +135,9 @@ def unreadable(value: Any, groups: Collection[str]) -> Inbound | None:
         id=place.id, chat_id=place.chat_id, sender=sender, is_group=place.is_group is not False,
         guid=place.guid if isinstance(place.guid, str) else "",
     )  # fmt: skip
-    note = "[a message that cannot be read here]"
     return Inbound(
-        message_id=row.key, chat=_chat(row, groups), sender=_sender(row), sent_at=0, text=note,
-        kind="notice",
+        message_id=row.key, chat=_chat(row, groups), sender=_sender(row), sent_at=0,
+        text=UNREADABLE, kind="notice",
     )  # fmt: skip
 
 

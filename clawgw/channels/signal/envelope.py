@@ -18,7 +18,15 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from clawgw.channels.messages import Chat, Inbound, Media, MediaKind, Quoted, Sender
+from clawgw.channels.messages import (
+    UNREADABLE,
+    Chat,
+    Inbound,
+    Media,
+    MediaKind,
+    Quoted,
+    Sender,
+)
 
 PLACEHOLDER = "\ufffc"
 _NOTED = 120
@@ -223,7 +231,7 @@ def unreadable(params: Mapping[str, Any]) -> Inbound | None:
     sender, timestamp = _sender(_read(_Envelope, known)), envelope.get("timestamp")
     if not content or sender is None or type(timestamp) is not int:
         return None
-    note = _notice(sender, timestamp, "[a message that cannot be read here]")
+    note = _notice(sender, timestamp, UNREADABLE)
     group = content.get("groupInfo") if isinstance(content, dict) else None
     if not group:
         return note

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from clawgw.channels.adapter import Fatal, Fault, LoggedOut
 from clawgw.channels.child import RpcLink, open_link
+from clawgw.channels.messages import UNREADABLE
 from clawgw.channels.whatsapp import exclusive
 from clawgw.channels.whatsapp.contract import Connection, Identity, Message, Place, Started
 from clawgw.jsonrpc import METHOD_NOT_FOUND, ProcessGone, RpcError, RpcTimeout
@@ -28,7 +29,6 @@ NOT_LINKED = f"no phone is linked; {LINK_WORDS}"
 STOPPED = "it was stopped"
 START_SECONDS = 60.0
 BATCH = 500
-UNREADABLE = "[a message that cannot be read here]"
 
 _FATAL = {
     403: "WhatsApp has blocked this account or device",
