@@ -88,11 +88,11 @@ class AccessTests(FakeCase):
 
     async def test_a_form_and_a_query_say_the_same_as_json(self) -> None:
         url = f"{self.fake.api_root}/bot{TOKEN}/sendMessage"
-        for ask in (
-            treq.get(url, params={"chat_id": "1001", "text": "one"}, pool=self.pool),
-            treq.post(url, data={"chat_id": "1001", "text": "two"}, pool=self.pool),
-        ):
-            await (await ask).content()
+        one, two = ({"chat_id": "1001", "text": text} for text in ("one", "two"))
+        query = await treq.get(url, params=one, pool=self.pool, timeout=20)
+        await query.content()
+        form = await treq.post(url, data=two, pool=self.pool, timeout=20)
+        await form.content()
         self.assertEqual(self.world.texts(1001), ["one", "two"])
         self.assertEqual(self.fake.complaints, [])
 
