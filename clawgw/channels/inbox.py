@@ -108,9 +108,14 @@ class Inbox:
             channel_table.set_cursor(connection, channel, account, cursor or {})
             return rows
 
-        rows = await self._database.write(change)
-        self._begin([(row, by_id[row.message_id]) for row in rows])
-        return len(rows)
+        def begin(rows: list[InboxRow]) -> int:
+            self._begin([(row, by_id[row.message_id]) for row in rows])
+            return len(rows)
+
+        # Whoever waits may be cancelled meanwhile; what is on the disk then is routed all the same.
+        stored: Deferred[int] = Deferred()
+        self._database.write(change).addCallback(begin).addBoth(stored.callback)
+        return await stored
 
     async def recover(self) -> None:
         """Take up what a crash left new."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -107,6 +107,22 @@ class Receiving(Case):
         self.assertEqual(self.states(), ["new"])
         self.router.slow["a"].callback(None)
         self.assertEqual(self.states(), ["routed"])
+
+    def test_it_is_routed_also_when_the_connection_ends_while_it_is_stored(self) -> None:
+        at_once, on_the_disk, told = self.database.write, Deferred[None](), Deferred[Any]()
+
+        def later(*change: Any) -> Deferred[Any]:
+            self.patch(self.database, "write", at_once)
+            on_the_disk.addCallback(lambda _: at_once(*change)).addBoth(told.callback)
+            return told
+
+        self.patch(self.database, "write", later)
+        receiving = self.begin(direct(1, "a"))
+        receiving.cancel()
+        self.failureResultOf(receiving, CancelledError)
+        on_the_disk.callback(None)
+        self.assertEqual(self.router.routed, ["a"])
+        self.assertEqual(self.receive(direct(1, "a")), 0)
 
     def test_a_double_in_a_batch_is_dropped_and_the_first_counts(self) -> None:
         self.assertEqual(self.receive(direct(1, "first"), direct(1, "second")), 1)
