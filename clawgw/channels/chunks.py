@@ -62,11 +62,21 @@ def chunks(markdown: str, fmt: Format, limit: int, *, mode: Mode = "length") -> 
     dialect = dialect_of(fmt)
     blocks = [_with_links_spelled(block, dialect, limit) for block in parse(markdown)]
     if mode == "length" and len(markdown) <= 2 * limit:
-        whole = _written([Piece(block, list(block.lines)) for block in blocks], dialect)
+        pieces = [Piece(block, list(block.lines)) for block in blocks]
+        whole = _written(pieces, dialect)
         if max(dialect.length(whole.text), units(whole.plain)) <= limit:
-            return [whole] if whole.plain.strip() else []
-    written = (_written(pieces, dialect) for pieces in _packed(blocks, dialect, limit, mode))
-    return [chunk for chunk in written if chunk.plain.strip()]
+            return [whole] if _is_seen(pieces) else []
+    packed = _packed(blocks, dialect, limit, mode)
+    return [_written(pieces, dialect) for pieces in packed if _is_seen(pieces)]
+
+
+def _is_seen(pieces: list[Piece]) -> bool:
+    """Whether there is anything to see; the mark of a quotation with nothing in it is not."""
+    return any(
+        (piece.block.first.strip() and not piece.begun)
+        or any(span.text.strip() for line in piece.lines for span in line)
+        for piece in pieces
+    )
 
 
 def _written(pieces: list[Piece], dialect: Dialect) -> Chunk:

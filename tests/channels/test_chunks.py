@@ -66,7 +66,7 @@ class Places(SynchronousTestCase):
             self.assertEqual(len(chunks(source, fmt, limit - 1)), 2, fmt)
 
     def test_nothing_is_no_message(self) -> None:
-        for source in ("", " \n ", "[a]: http://x.org", "```\n```", "#"):
+        for source in ("", " \n ", "[a]: http://x.org", "```\n```", "#", ">#", "> ```\n> ```"):
             for fmt in Format:
                 self.assertEqual(texts(source, fmt), [], source)
 
@@ -207,7 +207,7 @@ class Properties(SynchronousTestCase):
 
     @example("*https://x.org/" + "a" * 119 + "||00*", 140, Format.DISCORD)
     @given(MARKDOWN, LIMIT, st.sampled_from(Format))
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     def test_no_message_is_too_long_or_empty(self, source: str, limit: int, fmt: Format) -> None:
         for chunk in chunks(source, fmt, limit):
             text = Allowed(chunk.text).text if fmt is Format.TELEGRAM else chunk.text
@@ -217,7 +217,7 @@ class Properties(SynchronousTestCase):
             self.assertTrue(chunk.plain.strip())
 
     @given(MARKDOWN, LIMIT, st.sampled_from(Format), st.sampled_from(["length", "newline"]))
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     def test_nothing_is_lost_or_doubled(
         self, source: str, limit: int, fmt: Format, mode: str
     ) -> None:
@@ -226,7 +226,7 @@ class Properties(SynchronousTestCase):
         self.assertEqual(skeleton(parts), skeleton(whole))
 
     @given(MARKDOWN, LIMIT)
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     def test_telegram_shows_what_the_plain_text_says(self, source: str, limit: int) -> None:
         for chunk in chunks(source, Format.TELEGRAM, limit):
             shown = "".join(Allowed(chunk.text).text.split())
@@ -234,7 +234,7 @@ class Properties(SynchronousTestCase):
             self.assertTrue(is_in(shown.replace(">", ""), said.replace(">", "")), (shown, said))
 
     @given(MARKDOWN, LIMIT)
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     def test_signals_ranges_are_in_the_text(self, source: str, limit: int) -> None:
         for chunk in chunks(source, Format.SIGNAL, limit):
             self.assertEqual(chunk.text, chunk.plain)
@@ -245,7 +245,7 @@ class Properties(SynchronousTestCase):
                 self.assertIn(name, {"BOLD", "ITALIC", "STRIKETHROUGH", "MONOSPACE", "SPOILER"})
 
     @given(MARKDOWN, LIMIT, st.sampled_from(Format))
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     def test_the_same_comes_of_the_same(self, source: str, limit: int, fmt: Format) -> None:
         self.assertEqual(chunks(source, fmt, limit), chunks(source, fmt, limit))
 
