@@ -150,7 +150,7 @@ class CanvasHost:
     def files_changed(self) -> None:
         """Somebody wrote through the Gateway: pages need not wait for the next look."""
         if self.watcher is not None:
-            self.watcher.look_now()
+            self.watcher.changed()
 
 
 def renderer_directory() -> Path:

@@ -125,6 +125,7 @@ class Watcher:
         self._pages: set[LivePage] = set()
         self._new: set[LivePage] = set()
         self._known: View | None = None
+        self._changed_ms = -1
         self._looking = False
         self._again = False
         self._call: Any = None
@@ -146,6 +147,15 @@ class Watcher:
         self._new.discard(page)
         if not self._pages:
             self._cancel()
+
+    def changed(self) -> None:
+        """Something was written or deleted through the Gateway.
+
+        What is deleted has no date that a look could find; so for pages served before it, but not
+        listening yet, the moment is kept.
+        """
+        self._changed_ms = self._now_ms()
+        self.look_now()
 
     def look_now(self) -> None:
         """Something changed, or somebody came."""
@@ -185,8 +195,8 @@ class Watcher:
         changed = self._known is not None and self._known.fingerprint != view.fingerprint
         self._known = view
         for page in list(self._pages):
-            late = page in new and page.served_ms <= view.newest_ms + CLOCK_GRAIN_MS
-            if changed or late:
+            newest = max(view.newest_ms + CLOCK_GRAIN_MS, self._changed_ms)
+            if changed or (page in new and page.served_ms <= newest):
                 page.tell(RELOAD)
 
     def _due(self) -> None:

@@ -76,6 +76,15 @@ class WatcherTests(SynchronousTestCase):
         self.clock.advance(60)
         self.assertEqual(self.page().told, [])
 
+    def test_a_deletion_before_the_page_listened(self) -> None:
+        late = Page(self.now_ms())
+        self.clock.advance(1)
+        self.watcher.changed()
+        self.watcher.opened(late)
+        self.assertEqual(late.told, [RELOAD])
+        self.clock.advance(1)
+        self.assertEqual(self.page().told, [])
+
     def test_a_file_from_the_future_does_not_reload_for_ever(self) -> None:
         self.write("a.html", "x", age=-3600)
         self.assertEqual(self.page().told, [])
@@ -85,12 +94,12 @@ class WatcherTests(SynchronousTestCase):
         page = self.page()
         self.clock.advance(0)
         self.write("a.html", "x")
-        self.watcher.look_now()
+        self.watcher.changed()
         self.assertEqual(page.told, [RELOAD])
 
     def test_nobody_looks_when_no_page_is_open(self) -> None:
         self.clock.pump([1] * 10)
-        self.watcher.look_now()
+        self.watcher.changed()
         self.assertEqual(self.looks, 0)
         page = self.page()
         self.clock.pump([0.5] * 4)
