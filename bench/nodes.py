@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 from bench.load import Target
 from tests.nodes.support import Node
-from tests.support.gateway import free_port
+from tests.support.ports import free_port
 from tests.support.wire import Client, Cut, Socket, device
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -22,7 +22,8 @@ from typing import Any
 from bench import channels, load, nodes
 from bench.seed import seed
 from tests.faults.support import echo_agents
-from tests.support.gateway import GatewayProcess, free_port
+from tests.support.gateway import GatewayProcess
+from tests.support.ports import free_port
 from tests.support.wire import Client, Cut
 
 ROOT = Path(__file__).resolve().parent.parent

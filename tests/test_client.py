@@ -8,10 +8,9 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import Clock
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
-from zope.interface import directlyProvides, providedBy
 
 from clawgw.client import (
     CannotConnect,
@@ -27,23 +26,11 @@ from clawgw.client import (
 from clawgw.client_service import ReconnectingGatewayClient
 from clawgw.identity import load_or_create_identity
 from clawgw.trust.signatures import decode_base64url, raw_public_key
+from tests.support.clocked import ClockedReactor
 from tests.support.fake_gateway import NONCE, FakeConnection, FakeGateway
+from tests.support.ports import hold_port
 
 Frame = dict[str, Any]
-
-
-class ClockedReactor:
-    """The real reactor for sockets, and a clock that only the test moves."""
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.callLater = self.clock.callLater
-        self.seconds = self.clock.seconds
-        self.getDelayedCalls = self.clock.getDelayedCalls
-        directlyProvides(self, providedBy(reactor))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(reactor, name)
 
 
 class ClientTestCase(TestCase):
@@ -159,9 +146,7 @@ class Handshake(ClientTestCase):
         self.assertEqual(params["permissions"], {"camera": True})
 
     async def test_nothing_listens(self) -> None:
-        port: Any = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
-        number = port.getHost().port
-        await port.stopListening()
+        number = hold_port(self)
         with self.assertRaises(CannotConnect) as caught:
             await self.soon(
                 ensureDeferred(self.client(url=f"ws://127.0.0.1:{number}").connect()), 0.1
@@ -169,13 +154,16 @@ class Handshake(ClientTestCase):
         self.assertIn(f"Nothing answers at 127.0.0.1:{number}", str(caught.exception))
 
     async def test_another_kind_of_server(self) -> None:
-        port: Any = reactor.listenTCP(0, Factory.forProtocol(NotFound), interface="127.0.0.1")
+        server = NotFound()
+        factory = Factory.forProtocol(lambda: server)  # type: ignore[arg-type]
+        port: Any = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         with self.assertRaises(CannotConnect) as caught:
             await self.client(url=f"ws://127.0.0.1:{port.getHost().port}").connect()
         self.assertIn("answered, but not as a Gateway does", str(caught.exception))
         self.assertNotIn("None", str(caught.exception))
         self.assertIn("[404]", str(caught.exception))
+        await server.ended
 
     async def test_a_server_that_does_not_greet(self) -> None:
         self.gateway.challenge = None
@@ -625,10 +613,7 @@ class Reconnecting(ClientTestCase):
         self.assertIsInstance(await self.soon(self.next), Hello)
 
     async def test_a_gateway_that_is_away(self) -> None:
-        port: Any = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
-        number = port.getHost().port
-        await port.stopListening()
-        service = self.service(url=f"ws://127.0.0.1:{number}")
+        service = self.service(url=f"ws://127.0.0.1:{hold_port(self)}")
         self.assertIsInstance(await self.soon(self.next, 0.1), CannotConnect)
         self.assertFalse(service.connected)
 
@@ -655,7 +640,13 @@ class Reconnecting(ClientTestCase):
 
 
 class NotFound(Protocol):
-    """An HTTP server that has no Gateway."""
+    """An HTTP server that has no Gateway, for one connection."""
+
+    def __init__(self) -> None:
+        self.ended: Deferred[None] = Deferred()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.ended.callback(None)
 
     def dataReceived(self, data: bytes) -> None:
         assert self.transport is not None

@@ -253,13 +253,16 @@ class WrongScheme(TlsTestCase):
         self.assertIn("use ws:// instead of wss://", str(error))
 
     async def test_tls_to_a_plain_port_that_answers(self) -> None:
-        port: Any = reactor.listenTCP(0, Factory.forProtocol(BadRequest), interface="127.0.0.1")
+        server = BadRequest()
+        factory = Factory.forProtocol(lambda: server)  # type: ignore[arg-type]
+        port: Any = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         error = await self.problem(f"wss://127.0.0.1:{port.getHost().port}")
         self.assertIn("does not speak TLS", str(error))
+        await server.ended
 
 
-class BadRequest(Protocol):
+class BadRequest(Recorder):
     """What an HTTP server says to a TLS handshake."""
 
     def dataReceived(self, data: bytes) -> None:

@@ -76,16 +76,16 @@ class Comments(SynchronousTestCase):
             self.assertIn(f"file.json is not JSON: {says}", problem)
 
     def test_a_row_of_slashes_takes_no_time(self) -> None:
-        start = time.monotonic()
+        start = time.process_time()
         for decoration in ("/" * 20_000, "// " * 5_000, "/**/ " * 5_000, "/* " * 1_000):
             strip_comments('{"a": 1,\n' + decoration + '\n"b": 2}')
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(time.process_time() - start, 5)
 
     def test_nothing_but_comments_is_the_defaults(self) -> None:
         for text in ("", "  \n", "// nothing yet\n", "/* */", "{}"):
             self.assertEqual(parse_config(text), Config())
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(json_values, noise, noise, noise)
     def test_any_value_in_any_noise(self, value: Any, before: str, comma: str, end: str) -> None:
         text = f"{before}[{comma}{json.dumps(value)}{comma},{end}]{before}"
@@ -209,7 +209,7 @@ class Mistakes(SynchronousTestCase):
         problem = self.assertRaises(ConfigError, parse_config, "[" * 100_000, "f")
         self.assertIn("f is not JSON", str(problem))
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(json_values)
     def test_any_json_is_a_configuration_or_an_error(self, value: Any) -> None:
         try:

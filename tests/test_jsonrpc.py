@@ -17,6 +17,7 @@ from twisted.trial.unittest import TestCase
 
 from clawgw import jsonrpc, loglimit
 from clawgw.jsonrpc import JsonRpcProcess, ProcessGone, RpcError, RpcTimeout
+from tests.support.clocked import ClockedReactor
 
 PRELUDE = """
 import json, os, signal, subprocess, sys, time
@@ -396,12 +397,15 @@ class Stopping(ChildTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(jsonrpc, "TERM_SECONDS", 0.2)
-        self.patch(jsonrpc, "KILL_SECONDS", 0.5)
+        self.reactor = ClockedReactor()
+
+    def stop(self, child: JsonRpcProcess) -> Deferred[None]:
+        """Stop it, and let the time until SIGTERM pass."""
+        stopped = child.stop()
+        self.reactor.clock.advance(jsonrpc.TERM_SECONDS)
+        return stopped
 
     async def test_one_that_ends_when_its_input_does(self) -> None:
-        self.patch(jsonrpc, "TERM_SECONDS", 20)
-        self.patch(jsonrpc, "KILL_SECONDS", 20)
         child = self.child("write(method='up')\n" + ECHO)
         await self.until(lambda: bool(self.heard))
         await child.stop()
@@ -415,7 +419,7 @@ class Stopping(ChildTestCase):
             "while True:\n    time.sleep(0.05)"
         )
         await self.until(lambda: bool(self.heard))
-        await child.stop()
+        await self.stop(child)
         self.assertEqual([method for method, _ in self.heard], ["up", "term"])
 
     async def test_one_that_does_not_want_to(self) -> None:
@@ -425,7 +429,9 @@ class Stopping(ChildTestCase):
         )
         await self.until(lambda: bool(self.heard))
         pending = child.request("m", {})
-        first, second = child.stop(), child.stop()
+        first, second = self.stop(child), child.stop()
+        await self.until(lambda: len(self.heard) == 2)
+        self.reactor.clock.advance(jsonrpc.KILL_SECONDS - jsonrpc.TERM_SECONDS)
         self.assertEqual(str(await self.fails(pending, ProcessGone)), "it was stopped")
         await first
         await second
@@ -436,5 +442,5 @@ class Stopping(ChildTestCase):
         child = self.child("write(method='up'); time.sleep(60)")
         await self.until(lambda: bool(self.heard))
         child.notify("m", {"text": "x" * 1_000_000})
-        await child.stop()
+        await self.stop(child)
         self.assertEqual(self.reasons, ["it was stopped"])

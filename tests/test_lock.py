@@ -13,6 +13,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from clawgw.lock import LOCK_NAME, AlreadyRunning, StateLock, listener_pid, read_lock
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 
@@ -97,8 +98,8 @@ class Listeners(SynchronousTestCase):
     def test_ours(self) -> None:
         for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
             with socket.socket(family) as listener:
-                listener.bind((address, 0))
-                port = listener.getsockname()[1]
+                port = free_port()  # an ephemeral one may be somebody else's at another address
+                listener.bind((address, port))
                 self.assertIsNone(listener_pid(port))
                 listener.listen()
                 self.assertEqual(listener_pid(port), os.getpid())

@@ -23,7 +23,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from clawgw.config import ConfigError
 from clawgw.lock import read_lock
 from clawgw.plan import Plan, make_plan
-from tests.support.gateway import GatewayProcess, free_port
+from tests.support.gateway import START_SECONDS, GatewayProcess
+from tests.support.ports import free_port
 
 SECRET = "correct-horse-battery"
 
@@ -217,7 +218,7 @@ class StartTestCase(SynchronousTestCase):
         """That it does not start, and what it says: one line on the terminal."""
         gateway.spawn()
         assert gateway.process is not None
-        self.assertEqual(gateway.process.wait(20), 1, gateway.log)
+        self.assertEqual(gateway.process.wait(START_SECONDS), 1, gateway.log)
         lines = gateway.log.splitlines()
         self.assertEqual(len(lines), 1, gateway.log)
         self.assertTrue(lines[0].startswith("clawgw: "), lines)

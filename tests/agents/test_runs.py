@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from clawgw.agents import answering
 from clawgw.protocol.errors import RequestError
 from clawgw.store import runs as run_table
-from tests.agents.harness import RunsTestCase, text_of
+from tests.agents.harness import WAIT_SECONDS, RunsTestCase, text_of
 from tests.support.gateway import SCRIPTED_AGENT
 
 
@@ -70,10 +70,12 @@ class AnswerTests(RunsTestCase):
 
     async def test_one_after_the_other(self) -> None:
         """Messages of one session are answered in their order, one at a time."""
+        await self.send("HANG", "first", timeout_ms=0)
         for number in range(5):
             await self.send(f"message {number}", f"run-{number}")
-        self.assertEqual(self.runs.counts(), (1, 4))
-        await self.runs.wait("run-4", 20_000)
+        self.assertEqual(self.runs.counts(), (1, 5))
+        await self.runs.abort("agent:main:main", "first")
+        await self.runs.wait("run-4", int(WAIT_SECONDS * 1000))
         finals = [text_of(one["message"]) for one in self.recorder.chat("final")]
         self.assertEqual(finals, [f"echo: message {number}" for number in range(5)])
 
@@ -112,8 +114,6 @@ class AnswerTests(RunsTestCase):
 class EndTests(RunsTestCase):
     """Runs that end otherwise, each followed by one that works."""
 
-    run_timeout = 1.0
-
     async def still_works(self) -> None:
         """Whatever happened, the next message is answered."""
         run = await self.ask("still there", "last")
@@ -121,7 +121,12 @@ class EndTests(RunsTestCase):
 
     async def fails(self, text: str, words: str, state: str = "error") -> dict[str, Any]:
         """A run fails with these words, in the event, the store and the transcript."""
-        run = await self.ask(text, "run-1")
+        await self.send(text, "run-1")
+        if state == "timeout":
+            await self.until(lambda: self.recorder.chat("delta"))
+            self.time_is_up("run-1")
+        run = await self.runs.wait("run-1", int(WAIT_SECONDS * 1000))
+        assert run is not None
         self.assertEqual(run.state, state)
         self.assertIn(words, run.error or "")
         (event,) = self.recorder.chat("error")
@@ -129,6 +134,12 @@ class EndTests(RunsTestCase):
         last = self.transcript()[-1]
         self.assertIn(words, last["errorMessage"])
         return last
+
+    def time_is_up(self, run_id: str) -> None:
+        """Let the time limit of a run that goes on come now."""
+        conclude = self.runs._tasks[run_id].conclude
+        (limit,) = (one for one in self.reactor.getDelayedCalls() if one.func == conclude)
+        limit.reset(0)
 
     async def test_the_agent_says_no(self) -> None:
         """An ACP error is the run's error."""
@@ -143,13 +154,13 @@ class EndTests(RunsTestCase):
 
     async def test_too_long(self) -> None:
         """A time limit ends the run; the agent is made to end its turn."""
-        last = await self.fails("SLOW", "did not finish within 1 s", "timeout")
+        last = await self.fails("SLOW", "did not finish within 15 s", "timeout")
         self.assertIn("word0", text_of(last))
         await self.still_works()
 
     async def test_an_agent_that_does_not_end(self) -> None:
         """It is killed, and started again for the next message."""
-        await self.fails("HANG", "did not finish within 1 s", "timeout")
+        await self.fails("HANG", "did not finish within 15 s", "timeout")
         await self.still_works()
 
     async def test_abort(self) -> None:
@@ -232,6 +243,7 @@ class NoAgentTests(RunsTestCase):
 
     async def test_is_left_alone_when_it_keeps_failing(self) -> None:
         """After a few attempts it is not started for every message, and the error says so."""
+        self.patch(self.acp["broken"], "_reactor", _TimeStandsStill(self.reactor))
         errors = [
             (await self.ask("hello", f"run-{number}", key="agent:broken:main")).error or ""
             for number in range(5)
@@ -340,6 +352,21 @@ class IdleTests(RunsTestCase):
         await self.until(lambda: self.acp["main"]._process is None)
         run = await self.ask("hello", "run-2")
         self.assertEqual(run.state, "ok")
+
+
+class _TimeStandsStill:
+    """The reactor, where it does not get later: a moment to wait is never over."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._now = reactor.seconds()
+
+    def seconds(self) -> float:
+        """When it was made."""
+        return float(self._now)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
 
 
 class _Deaf:

@@ -94,8 +94,8 @@ class DecisionTests(GatewayTestCase):
             ended = one.event(RESOLVED)["payload"]
             self.assertEqual((ended["decision"], ended["resolvedBy"]), ("allow-once", "cli"))
         self.assertTold(self.said(client, run), YES)
-        again = self.permit(client)
         client.events.clear()
+        again = self.permit(client)
         self.decide(client, self.asked(client), "deny")
         self.assertTold(self.said(client, again), NO)
 
@@ -273,11 +273,12 @@ class TerminalTests(GatewayTestCase):
 
     def wait_for(self, words: str) -> None:
         """Read the screen until it says so."""
-        seen, deadline = "", time.monotonic() + PATIENCE
-        while words not in seen:
-            readable, _, _ = select.select([self.screen], [], [], deadline - time.monotonic())
+        seen, deadline = b"", time.monotonic() + PATIENCE
+        while words.encode() not in seen:
+            left = max(0, deadline - time.monotonic())
+            readable, _, _ = select.select([self.screen], [], [], left)
             self.assertTrue(readable, f"no {words!r} in {seen!r}")
-            seen += os.read(self.screen, 4096).decode()
+            seen += os.read(self.screen, 4096)
 
     def test_a_person_decides(self) -> None:
         """A wrong key asks again; the right one decides; Ctrl-C ends it."""

@@ -15,7 +15,8 @@ from typing import Any
 
 import clawgw
 from clawgw.identity import load_or_create_identity
-from tests.support.gateway import GatewayProcess, free_port, scripted_agents
+from tests.support.gateway import GatewayProcess, scripted_agents
+from tests.support.ports import hold_port
 from tests.support.wire import Client
 
 TOKEN = "test-token"
@@ -50,7 +51,7 @@ class CanvasGateway:
     """
 
     def __init__(self, canvas: dict[str, Any] | None = None, **more: Any) -> None:
-        self.port = free_port()
+        self.port = hold_port(self)
         self.state = Path(tempfile.mkdtemp(prefix="clawgw-canvas-"))
         config = {**scripted_agents(), "canvas": {"port": self.port, **(canvas or {})}, **more}
         self.process = GatewayProcess(self.state / "state", token=TOKEN, config=config)

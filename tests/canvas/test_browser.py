@@ -112,7 +112,7 @@ class PageTests(CanvasTestCase):
         self.write("style.css", "h1 { color: rgb(4, 5, 6) }")
         eventually(
             lambda: self.browser.js(
-                "return getComputedStyle(document.querySelector('h1')).color"
+                "const h1 = document.querySelector('h1'); return h1 && getComputedStyle(h1).color"
             ) == "rgb(4, 5, 6)",
             "the style changes too",
         )  # fmt: skip
@@ -143,7 +143,7 @@ class PageTests(CanvasTestCase):
         self.browser.open(f"{url}/")
         self.sees("One", "h1")
         eventually(
-            lambda: self.browser.js("return document.querySelector('img').naturalWidth") == 7,
+            lambda: self.browser.js("return document.querySelector('img')?.naturalWidth") == 7,
             "its files are there",
         )
         self.write("index.html", "<h1>Two</h1>")
@@ -175,9 +175,15 @@ class PageTests(CanvasTestCase):
 
 class A2uiTests(CanvasTestCase):
     def open(self, browser: Browser) -> Browser:
+        before = self.screens()
         browser.open(self.gateway.a2ui_url)
         browser.find("#empty")
+        eventually(lambda: self.screens() == before + 1, "the Gateway knows of the screen")
         return browser
+
+    def screens(self) -> int:
+        """How many screens there are, none of which shows anything yet."""
+        return int(self.agent.request("canvas.a2ui.reset")["screens"])
 
     def push(self, messages: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         state: dict[str, Any] = self.agent.request(
@@ -205,7 +211,8 @@ class A2uiTests(CanvasTestCase):
         field = eventually(lambda: self.deep("input"), "a field")[0]
         field.clear()
         field.send_keys(value)
-        self.browser.js("arguments[0].click()", self.deep("button")[0])
+        button = eventually(lambda: self.deep("button"), "a button")[0]
+        self.browser.js("arguments[0].click()", button)
 
     def said_in(self, session: str) -> str:
         history = self.agent.request("chat.history", {"sessionKey": session})
@@ -272,7 +279,7 @@ class A2uiTests(CanvasTestCase):
         )
         self.browser.open(self.gateway.a2ui_url)
         self.sees("could not be drawn", "#problem")
-        self.assertIn("Still here", self.shown("new"))
+        eventually(lambda: "Still here" in self.shown("new"), "the rest is drawn")
         eventually(lambda: "could not draw" in self.gateway.process.log, "the log says so")
 
     def test_an_app_can_draw_and_take_actions_itself(self) -> None:

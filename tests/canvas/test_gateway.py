@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import socket
 import time
@@ -15,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from clawgw.config import ConfigError, parse_config
 from clawgw.plan import make_plan
 from tests.canvas.support import CanvasGateway, build_renderer, next_json, upgrade
+from tests.support.ports import hold_port
 from tests.support.wire import Client, Refused, client_frame, connect_params
 
 FORM = [
@@ -175,9 +177,11 @@ class AddressTests(GatewayTestCase):
         self.addCleanup(gateway.close)
         (gateway.process.state_dir / "config.json").write_text("{}")
         with socket.socket() as holder:
-            holder.bind(("127.0.0.1", 0))
+            while not holder.getsockname()[1]:  # two ports that are nobody else's
+                gateway.process.port = hold_port(gateway)
+                with contextlib.suppress(OSError):
+                    holder.bind(("127.0.0.1", gateway.process.port + 4))
             holder.listen()
-            gateway.process.port = holder.getsockname()[1] - 4
             gateway.process.start()
             self.assertIn(
                 f"No canvas: port {gateway.process.port + 4} is taken", gateway.process.log

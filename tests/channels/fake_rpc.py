@@ -227,7 +227,7 @@ class FakeRpc(Factory):
     def changed(self) -> None:
         """Something happened."""
         for condition, deferred in list(self._waiting):
-            if condition():
+            if not deferred.called and condition():  # one that goes on may change more
                 self._waiting.remove((condition, deferred))
                 deferred.callback(None)
 

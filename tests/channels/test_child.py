@@ -20,6 +20,7 @@ from clawgw import jsonrpc
 from clawgw.channels import child
 from clawgw.channels.child import Address, RpcLink, open_link, parse_address
 from clawgw.jsonrpc import ProcessGone, RpcError, RpcTimeout
+from tests.support.ports import hold_port
 
 ECHO = """
 import json, sys
@@ -271,9 +272,9 @@ class ToADaemon(LinkTestCase):
         self.assertEqual(await ended, "it was stopped")
 
     async def test_nothing_listens_there(self) -> None:
-        await self.port.stopListening()
-        said = await self.fails(self.open(self.address), ProcessGone)
-        self.assertEqual(said, f"nothing answers at {self.address}: the connection was refused")
+        address = Address("127.0.0.1", hold_port(self))
+        said = await self.fails(self.open(address), ProcessGone)
+        self.assertEqual(said, f"nothing answers at {address}: the connection was refused")
         said = await self.fails(self.open(Address(path="/no/such/socket")), ProcessGone)
         self.assertIn("nothing answers at unix:/no/such/socket: ", said)
 

@@ -194,8 +194,9 @@ class GatewayTests(TestCase):
         self.assertEqual(accounts["first"]["lastStartAt"], began)
 
         self.configure(first=first, second=second | {"enabled": False})
-        accounts = await self.until(lambda found: not found["second"]["running"])
-        self.assertFalse(accounts["second"]["enabled"])
+        # it runs no more before it is gone, and only then is it shown as switched off
+        accounts = await self.until(lambda found: not found["second"]["enabled"])
+        self.assertFalse(accounts["second"]["running"])
         self.assertTrue(accounts["first"]["connected"])
 
         self.configure(first=first, second={"botToken": "333:unknown"})

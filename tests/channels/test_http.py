@@ -20,6 +20,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from clawgw.channels import http
 from clawgw.channels.http import (
     DownloadInfo,
     Http,
@@ -32,6 +33,8 @@ from clawgw.channels.http import (
 )
 from tests.channels.loglines import keep_out_of_log
 from tests.support.certificates import Pair, make_pair
+from tests.support.clocked import ClockedReactor
+from tests.support.ports import hold_port
 
 SECRET = "123456:a-token-in-the-path"
 
@@ -69,6 +72,7 @@ class CountingSite(Site):
     def __init__(self, resource: Resource) -> None:
         super().__init__(resource)
         self.connections: list[HTTPChannel] = []
+        self._ends: list[Deferred[None]] = []
 
     def log(self, request: Request) -> None:
         """The server's own log would hold what ours must not."""
@@ -76,7 +80,20 @@ class CountingSite(Site):
     def buildProtocol(self, addr: Any) -> Any:
         channel: Any = super().buildProtocol(addr)
         self.connections.append(channel)
+        lost, end = channel.connectionLost, Deferred()
+        self._ends.append(end)
+
+        def connectionLost(reason: Failure) -> None:
+            lost(reason)
+            end.callback(None)
+
+        channel.connectionLost = connectionLost
         return channel
+
+    async def ended(self) -> None:
+        """Wait until the server has noticed the end of every connection, and its timers are off."""
+        for end in self._ends:
+            await end
 
 
 class HttpTestCase(TestCase):
@@ -84,6 +101,8 @@ class HttpTestCase(TestCase):
 
     def setUp(self) -> None:
         keep_out_of_log(self, "a-token", "a-ticket", "Bot ")
+        self.sites: list[CountingSite] = []
+        self.addCleanup(self.see_the_sites_end)  # when all clients are closed
         self.provider = Scripted()
         self.site = CountingSite(self.provider)
         self.root = f"http://127.0.0.1:{self.listen(self.site)}"
@@ -96,7 +115,13 @@ class HttpTestCase(TestCase):
         self.addCleanup(lambda: Deferred.fromCoroutine(http.close()))
         return http
 
+    async def see_the_sites_end(self) -> None:
+        for site in self.sites:
+            await site.ended()
+
     def listen(self, factory: Any, pair: Pair | None = None) -> int:
+        if isinstance(factory, CountingSite):
+            self.sites.append(factory)
         if pair is None:
             port: Any = reactor.listenTCP(0, factory, interface="127.0.0.1")
         else:
@@ -217,18 +242,16 @@ class Asking(HttpTestCase):
 
     async def test_a_peer_may_answer_before_it_has_read_a_large_file(self) -> None:
         class Hasty(Protocol):
-            answered = False
-
             def dataReceived(self, data: bytes) -> None:
-                if not self.answered:
-                    self.answered = True
+                if not peers:
+                    peers.append(self)
                     self.transport.write(b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno")
                     self.transport.pauseProducing()
-                    reactor.callLater(0.1, self.transport.abortConnection)
 
             def connectionLost(self, reason: Failure = connectionDone) -> None:
                 gone.callback(None)
 
+        peers: list[Any] = []
         gone: Deferred[None] = Deferred()
         path = self.directory / "video"
         with path.open("wb") as file:
@@ -237,6 +260,7 @@ class Asking(HttpTestCase):
         url = self.raw_peer(Hasty) + f"/{SECRET}"
         answer = await self.http.request("POST", url, files=parts)
         self.assertEqual((answer.status, answer.body), (413, b"no"))
+        peers[0].transport.abortConnection()
         await gone
 
     async def test_what_is_no_json_is_a_bad_answer_with_its_status(self) -> None:
@@ -304,10 +328,17 @@ class Redirects(HttpTestCase):
 class Failing(HttpTestCase):
     """What is known of a request that got no answer."""
 
+    async def expiring(self, until: Deferred[Any]) -> None:
+        """A request whose time is up when something has happened, and not before."""
+        timed = ClockedReactor()
+        http = Http(timed, "Telegram")
+        asking = Deferred.fromCoroutine(http.request("POST", self.url(), json={}, timeout=0.2))
+        await until
+        timed.clock.advance(0.2)
+        await asking
+
     async def test_nobody_there_means_nothing_was_sent(self) -> None:
-        port: Any = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
-        number = port.getHost().port
-        await port.stopListening()
+        number = hold_port(self)
         url = f"http://127.0.0.1:{number}/bot{SECRET}/x?ticket=a-ticket"
         text = await self.failure(HttpUnreachable, self.http.request("POST", url, json={}))
         self.assertEqual(
@@ -375,9 +406,7 @@ class Failing(HttpTestCase):
 
     async def test_no_answer_in_time_may_have_been_acted_on(self) -> None:
         self.provider.answer = silence
-        text = await self.failure(
-            HttpLost, self.http.request("POST", self.url(), json={}, timeout=0.2)
-        )
+        text = await self.failure(HttpLost, self.expiring(self.provider.asked))
         self.assertEqual(text, f"Telegram at {self.root} did not answer within 0.2 s.")
 
     async def test_an_answer_that_stops_half_way_may_have_been_acted_on(self) -> None:
@@ -387,8 +416,9 @@ class Failing(HttpTestCase):
             return NOT_DONE_YET
 
         self.provider.answer = half
-        asking = self.http.request("POST", self.url(), json={}, timeout=0.3)
-        await self.failure(HttpLost, asking)
+        begun: Deferred[bytes] = Deferred()
+        self.patch(http._Memory, "write", lambda _, data: begun.callback(data))
+        await self.failure(HttpLost, self.expiring(begun))
 
     async def test_a_cut_after_the_request_may_have_been_acted_on(self) -> None:
         def cut(request: Request) -> Any:
@@ -406,8 +436,9 @@ class Failing(HttpTestCase):
                 self.transport.write(b"220 mail.example ESMTP\r\n")
                 self.transport.loseConnection()
 
+        # without a body, or Twisted complains if it has not been told yet that it is all sent
         url = self.raw_peer(Odd) + f"/{SECRET}"
-        await self.failure(HttpLost, self.http.request("POST", url, json={}))
+        await self.failure(HttpLost, self.http.request("POST", url))
 
     async def test_an_answer_that_is_too_large_is_not_read_to_its_end(self) -> None:
         self.provider.answer = lambda _: b"x" * 5000

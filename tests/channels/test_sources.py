@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import Request
 
 from clawgw.channels import sources
 from clawgw.channels.media import MediaStore
@@ -21,6 +21,7 @@ from clawgw.channels.messages import OutMedia
 from clawgw.channels.sources import MediaSources
 from clawgw.protocol.errors import RequestError, invalid
 from tests.channels.conversation import OPEN, ConversationCase
+from tests.channels.test_http import CountingSite
 from tests.support.memory import Caller
 
 ELSEWHERE = "mediaUrl: only files in an agent's workspace"
@@ -231,8 +232,8 @@ class Addresses(TestCase):
         directory.mkdir()
         self.store = MediaStore(directory / "media", deferToThread, 30, lambda: 0.0)
         self.files = _Files()
-        site = Site(self.files)
-        site.noisy = False
+        site = CountingSite(self.files)
+        self.addCleanup(site.ended)
         port = reactor.listenTCP(0, site, interface="127.0.0.1")  # type: ignore[attr-defined]
         self.addCleanup(port.stopListening)
         self.url = f"http://127.0.0.1:{port.getHost().port}"

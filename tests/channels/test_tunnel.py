@@ -78,7 +78,7 @@ class Through(HttpTestCase):
 
     async def test_a_proxy_that_is_not_there(self) -> None:
         class Cut(Protocol):
-            def connectionMade(self) -> None:
+            def dataReceived(self, data: bytes) -> None:
                 self.transport.abortConnection()
 
         for proxy, why in (

@@ -10,16 +10,15 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from autobahn.websocket.types import ConnectionDeny
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, DeferredQueue
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import PrivateCertificate
-from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
-from zope.interface import directlyProvides, providedBy
 
 from clawgw.channels.websocket import Closed, Socket, SocketUnreachable, open_socket
 from tests.channels.loglines import keep_out_of_log
 from tests.support.certificates import make_pair
+from tests.support.clocked import ClockedReactor
+from tests.support.ports import hold_port
 
 TICKET = "ticket=a-ticket-nobody-may-see"
 
@@ -63,19 +62,6 @@ class Server(WebSocketServerFactory):
         self.messages: DeferredQueue[tuple[bytes, bool]] = DeferredQueue()
         self.pings: DeferredQueue[bytes] = DeferredQueue()
         self.closes: DeferredQueue[tuple[bool, int, str]] = DeferredQueue()
-
-
-class ClockedReactor:
-    """The real reactor for sockets, and a clock that only the test moves."""
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.callLater = self.clock.callLater
-        self.seconds = self.clock.seconds
-        directlyProvides(self, providedBy(reactor) - IReactorTime)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(reactor, name)
 
 
 class SocketTestCase(TestCase):
@@ -137,9 +123,7 @@ class Opening(SocketTestCase):
         )
 
     async def test_nobody_there(self) -> None:
-        port: Any = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
-        number = port.getHost().port
-        await port.stopListening()
+        number = hold_port(self)
         refusal = await self.refusal(f"ws://127.0.0.1:{number}/?{TICKET}")
         self.assertEqual(
             str(refusal), f"ws://127.0.0.1:{number} cannot be reached: nothing answers there."

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.error import ProcessExitedAlready
-from twisted.internet.protocol import Factory, ProcessProtocol
+from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
@@ -29,6 +29,7 @@ from tests.channels.slack.fake import FakeSlack
 from tests.channels.telegram.fake import TOKEN, FakeTelegram
 from tests.cli.test_commands import CommandTestCase
 from tests.support.cli import Result, environment, start
+from tests.support.ports import hold_port
 
 OWNED = """\
 {
@@ -106,9 +107,7 @@ class AddingTelegram(FileTestCase):
         self.assertNotIn(TOKEN, result.out + result.err)
 
     async def test_a_provider_that_cannot_be_reached(self) -> None:
-        port: Any = reactor.listenTCP(0, Factory(), interface="127.0.0.1")  # type: ignore[attr-defined]
-        root = f"http://127.0.0.1:{port.getHost().port}"
-        await port.stopListening()
+        root = f"http://127.0.0.1:{hold_port(self)}"
         add = ("channels", "add", "telegram", "--token", TOKEN, "--api-root", root)
         result = await self.run_clawgw(*add)
         self.assertEqual(result.code, 2)
@@ -273,7 +272,7 @@ class AddingOthers(FileTestCase):
         fake.account("+15551111111")
         result = await self.run_clawgw("channels", "add", "signal")
         self.assertIn("+15551111111", result.out)
-        self.assertEqual(fake.sessions, [])
+        await fake.until(lambda: not fake.sessions)
         self.assertEqual(fake.complaints, [])
 
     async def test_signal_without_its_program(self) -> None:

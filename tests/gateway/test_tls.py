@@ -162,14 +162,16 @@ class PinnedClients(TestCase):
         """What an echo behind the Gateway's TLS returns to this client; empty if nothing."""
         settings = Settings(client_auth="pinned", client_fingerprints=pins)
         tls = load_server_tls(settings, self.directory)
-        port: Any = reactor.listenSSL(
-            0, Factory.forProtocol(Echo), tls.context_factory, interface="127.0.0.1"
-        )
+        echo = Factory.forProtocol(Echo)
+        echo.over = Deferred()
+        port: Any = reactor.listenSSL(0, echo, tls.context_factory, interface="127.0.0.1")
         try:
             endpoint = HostnameEndpoint(reactor, "127.0.0.1", port.getHost().port)
             wrapped = wrapClientTLS(trusting(client), endpoint)
             conversation: Any = await wrapped.connect(Factory.forProtocol(Conversation))
-            return await conversation.ended
+            answer: bytes = await conversation.ended
+            await echo.over
+            return answer
         finally:
             await port.stopListening()
 
@@ -230,6 +232,9 @@ class Echo(Protocol):
         assert self.transport is not None
         self.transport.write(data)
         self.transport.loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.factory.over.callback(None)
 
 
 class Conversation(Protocol):

@@ -8,6 +8,7 @@ import ssl
 from twisted.trial.unittest import TestCase
 
 from tests.support.gateway import GatewayProcess, scripted_agents
+from tests.support.wire import TIMEOUT
 
 
 class BrowserOverTls(TestCase):
@@ -28,7 +29,7 @@ class BrowserOverTls(TestCase):
         if offered:
             context.set_alpn_protocols(offered)
         with (
-            socket.create_connection(("127.0.0.1", self.gateway.port), 10) as plain,
+            socket.create_connection(("127.0.0.1", self.gateway.port), TIMEOUT) as plain,
             context.wrap_socket(plain) as secure,
         ):
             secure.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")

@@ -24,7 +24,7 @@ from clawgw.jsonrpc import RpcError
 from tests.channels.fake_host import FakeHost, Running
 from tests.channels.signal import fake
 from tests.interop import signal_cli
-from tests.support.gateway import free_port
+from tests.support.ports import free_port
 
 STRANGER = "+15550001111"
 VERSION = "0.13.19"

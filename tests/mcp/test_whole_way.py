@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from pathlib import Path
@@ -111,7 +112,10 @@ def _commands_below(pid: int) -> list[str]:
     """The command lines of a process's descendants."""
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
+        children = ""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
+            children = (task / "children").read_text()
+        for child in children.split():
             command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
             found += [command, *_commands_below(int(child))]
     return found

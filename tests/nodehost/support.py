@@ -21,6 +21,7 @@ from clawgw.nodehost.build import build_host
 from clawgw.nodehost.capabilities import Machine
 from clawgw.nodehost.host import NodeHost
 from clawgw.nodehost.settings import NodeSettings
+from tests.support.clocked import ClockedReactor
 from tests.support.fake_gateway import FakeConnection, FakeGateway
 
 PATIENCE = 60.0
@@ -116,8 +117,9 @@ class HostTestCase(unittest.TestCase):
         settings: NodeSettings | None = None,
         environ: dict[str, str] | None = None,
         connect: bool = True,
+        clocked: ClockedReactor | None = None,
     ) -> NodeHost:
-        """A host that is connected."""
+        """A host that is connected; its time is that of `clocked`, if that is given."""
         options = ClientOptions(
             url=self.url,
             token="the-token",
@@ -126,17 +128,20 @@ class HostTestCase(unittest.TestCase):
             max_protocol=protocol,
         )
         host = await build_host(
-            reactor,
+            clocked or reactor,
             options,
             self.directory,
             settings or NodeSettings(),
             environ or {**os.environ, "HOME": str(self.directory)},
             machine=machine or Machine(platform="linux"),
         )
+        before = len(self.gateway.connects())
         host.startService()
         self.addCleanup(host.stopService)
         if connect:
-            await self.eventually(lambda: self.gateway.connections and self.gateway.connects())
+            await self.eventually(
+                lambda: self.gateway.connections and len(self.gateway.connects()) > before
+            )
         return host
 
     def policy(self, **document: Any) -> None:

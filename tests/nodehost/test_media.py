@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from unittest import SkipTest
 
+from twisted.internet.defer import Deferred
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial import unittest
 
@@ -14,6 +15,7 @@ from clawgw.nodehost.camera import SnapParams, jpeg_size, snap_arguments
 from clawgw.nodehost.capabilities import Camera, Machine, Screen
 from clawgw.nodehost.screen import record_arguments
 from tests.nodehost.support import HostTestCase, is_alive, script
+from tests.support.clocked import ClockedReactor
 
 PHOTO = (
     b"\xff\xd8\xff\xe0\x00\x04ab\xff\xff\xc0\x00\x11\x08\x01\xe0\x02\x80" + bytes(20) + b"\xff\xd9"
@@ -27,7 +29,7 @@ SCREENS = (Screen(0, "x11grab", ":0"),)
 class MediaTestCase(HostTestCase):
     """An ffmpeg that writes its arguments to a file and a picture to its output."""
 
-    async def start(self, lines: str = "") -> None:
+    async def start(self, lines: str = "", clocked: ClockedReactor | None = None) -> None:
         (self.directory / "picture").write_bytes(PHOTO)
         lines = lines or f"cat {self.directory}/picture"
         self.arguments = self.directory / "arguments"
@@ -36,7 +38,8 @@ class MediaTestCase(HostTestCase):
             f'#!/bin/sh\nprintf "%s\\n" "$@" > {self.arguments}\n{lines}\n',
         )
         await self.start_host(
-            machine=Machine(platform="linux", ffmpeg=program, cameras=CAMERAS, screens=SCREENS)
+            machine=Machine(platform="linux", ffmpeg=program, cameras=CAMERAS, screens=SCREENS),
+            clocked=clocked,
         )
 
     def told(self) -> list[str]:
@@ -107,9 +110,12 @@ class CameraTests(MediaTestCase):
 
     async def test_a_camera_that_does_not_answer(self) -> None:
         pid = self.directory / "pid"
-        await self.start(f"echo $$ > {pid}; exec sleep 300")
-        error = await self.error("camera.snap", timeoutMs=5000)
-        self.assertEqual(error["code"], "TIMEOUT")
+        clocked = ClockedReactor()
+        await self.start(f"echo $$ > {pid}; exec sleep 300", clocked)
+        asked = Deferred.fromCoroutine(self.error("camera.snap", timeoutMs=5000))
+        await self.eventually(lambda: pid.exists() and pid.read_text())
+        clocked.clock.advance(5)
+        self.assertEqual((await asked)["code"], "TIMEOUT")
         await self.eventually(lambda: not is_alive(int(pid.read_text())))
 
 

@@ -8,10 +8,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from clawgw.nodehost.capabilities import Machine
 from clawgw.nodehost.settings import NodeSettings
 from clawgw.nodehost.system import notification
 from tests.nodehost.support import HostTestCase, is_alive, script
+from tests.support.clocked import ClockedReactor
 
 ECHO = shutil.which("echo") or "/bin/echo"
 RUN = "system.run"
@@ -127,19 +130,29 @@ class RunTests(HostTestCase):
 
     async def test_the_programs_own_time_limit(self) -> None:
         self.allow_all()
-        await self.start_host()
+        clocked = ClockedReactor()
+        await self.start_host(clocked=clocked)
         pid_file = self.directory / "pid"
-        line = f"sleep 300 & echo $! > {pid_file}; echo begun; wait"
-        result = await self.payload(RUN, {"command": ["sh", "-c", line], "timeoutMs": 4000})
+        line = f"echo begun; sleep 300 & echo $! > {pid_file}; wait"
+        params = {"command": ["sh", "-c", line], "timeoutMs": 4000}
+        asked = Deferred.fromCoroutine(self.payload(RUN, params))
+        await self.eventually(lambda: pid_file.exists() and pid_file.read_text())
+        clocked.clock.advance(4)
+        result = await asked
         self.assertEqual((result["timedOut"], result["success"]), (True, False))
         self.assertEqual(result["stdout"], "begun\n")
         await self.eventually(lambda: not is_alive(int(pid_file.read_text())))
 
     async def test_the_callers_time_limit_leaves_time_for_a_result(self) -> None:
         self.allow_all()
-        await self.start_host()
-        params = {"command": ["sh", "-c", "echo begun; exec sleep 300"]}
-        result = await self.payload(RUN, params, timeoutMs=4000)
+        clocked = ClockedReactor()
+        await self.start_host(clocked=clocked)
+        begun = self.directory / "begun"
+        params = {"command": ["sh", "-c", f"echo begun; echo > {begun}; exec sleep 300"]}
+        asked = Deferred.fromCoroutine(self.payload(RUN, params, timeoutMs=4000))
+        await self.eventually(begun.exists)
+        clocked.clock.advance(3.9)
+        result = await asked
         self.assertEqual((result["timedOut"], result["stdout"]), (True, "begun\n"))
 
     async def test_many_at_once(self) -> None:

@@ -27,7 +27,6 @@ def every(strategy: strategies.JsonStrategy, examples: int, check: Callable[[Any
         max_examples=examples,
         derandomize=True,
         database=None,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     quietly(given(strategy)(check))()

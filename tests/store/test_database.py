@@ -73,13 +73,14 @@ class StoreTestCase(TestCase):
     def hold_writer(self) -> threading.Event:
         """Keep the writer busy until the event is set."""
         started, go_on = threading.Event(), threading.Event()
+        self.addCleanup(go_on.set)
 
         def change(_: Connection) -> None:
             started.set()
-            go_on.wait(10)
+            go_on.wait()
 
         self.database.write(change)
-        self.assertTrue(started.wait(10))
+        self.assertTrue(started.wait(60))
         return go_on
 
 

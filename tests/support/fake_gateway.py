@@ -12,6 +12,8 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 
 from clawgw.trust.signatures import SignedFields, is_signed, raw_public_key
 
@@ -25,6 +27,16 @@ class FakeConnection(WebSocketServerProtocol):
         super().__init__()
         self.gateway = gateway
         self.seq = 0
+        self.gone: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        self.gateway.sockets.append(self)
+        super().connectionMade()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)
+        self.gateway.sockets.remove(self)
+        self.gone.callback(None)
 
     def onOpen(self) -> None:
         self.gateway.connections.append(self)
@@ -68,6 +80,7 @@ class FakeGateway:
         self.reactor = reactor
         self.frames: list[dict[str, Any]] = []
         self.connections: list[FakeConnection] = []
+        self.sockets: list[FakeConnection] = []
         self.methods: dict[str, Handler] = {}
         self.challenge: dict[str, Any] | None = {"payload": {"nonce": NONCE, "ts": 1}}
         self.token: str | None = None
@@ -90,14 +103,13 @@ class FakeGateway:
         return f"{scheme}://127.0.0.1:{self.port.getHost().port}"
 
     async def stop(self) -> None:
-        """Stop listening and drop every connection."""
-        for connection in list(self.connections):
-            gone = connection.is_closed
-            connection.dropConnection(abort=True)
-            await gone
+        """Stop listening and cut every connection, also one that is only opening or closing."""
         stopping = self.port.stopListening()
         if isinstance(stopping, Deferred):
             await stopping
+        for connection in list(self.sockets):
+            connection.transport.abortConnection()
+            await connection.gone
 
     def connects(self) -> list[dict[str, Any]]:
         """The parameters of each `connect` so far."""

@@ -15,6 +15,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.support.ports import hold_port
+
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 SCRIPTED_AGENT = str(Path(__file__).with_name("scripted_agent.py"))
@@ -25,21 +27,6 @@ def scripted_agents(**env: str) -> dict[str, Any]:
     """A configuration whose agent is the scripted one."""
     entry = {"id": "main", "command": [sys.executable, "-u", SCRIPTED_AGENT], "env": env}
     return {"agents": {"list": [entry]}}
-
-
-def free_port() -> int:
-    """A TCP port nobody has right now, below those that outgoing connections get."""
-    import random
-    import socket
-
-    while True:
-        port = random.randint(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 class GatewayProcess:
@@ -64,7 +51,7 @@ class GatewayProcess:
     ) -> None:
         self.state_dir = Path(state_dir).absolute()
         self.token = token
-        self.port = free_port()
+        self.port = hold_port(self)
         self.args = args
         self.env = env or {}
         self.scheme = (

@@ -4,6 +4,7 @@ It echoes the message word by word. Words in capitals make it do other things:
 
     USETOOL   a tool call, then the echo          FAIL      the turn ends with an error
     SLOW      200 words, one every 50 ms          HANG      no answer, also not to a cancel
+    ENDLESS   the same, until it is cancelled
     HTML      the text after it, as it is         DIE       the process ends in mid-turn
     THINK     a thought first                     REMEMBER  what was said before
     PERMIT    asks for permission first           GARBAGE   a line that is no JSON first
@@ -80,7 +81,7 @@ def ask_permission(session):
             },
         }
     )
-    done.wait(10)
+    done.wait()
     return json.dumps(ANSWERS[request][1])
 
 
@@ -96,7 +97,6 @@ def words(session, text, pause=0.01):
 
 def turn(request, session, text):
     """One turn."""
-    CANCELLED.discard(session)
     before = list(SESSIONS.setdefault(session, []))
     SESSIONS[session].append(text)
     finished = True
@@ -132,8 +132,9 @@ def turn(request, session, text):
         say(session, text.split("HTML", 1)[1].strip())
     elif "FLOOD" in text:
         finished = words(session, " ".join(["word"] * 5000), 0)
-    elif "SLOW" in text:
-        finished = words(session, " ".join(f"word{number}" for number in range(200)), 0.05)
+    elif "SLOW" in text or "ENDLESS" in text:
+        count = 200 if "SLOW" in text else 20_000
+        finished = words(session, " ".join(f"word{number}" for number in range(count)), 0.05)
     else:
         finished = words(session, "echo: " + text, 0.002)
     reason = "end_turn" if finished else "cancelled"
@@ -177,6 +178,7 @@ def handle(message):
         say(session, "this is a replay and must not be shown")
         send({"id": request, "result": {}})
     elif method == "session/prompt":
+        CANCELLED.discard(params["sessionId"])  # here: a cancel may overtake the thread
         arguments = (request, params["sessionId"], text_of(params["prompt"]))
         threading.Thread(target=turn, args=arguments, daemon=True).start()
     elif method == "session/cancel":

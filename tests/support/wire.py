@@ -152,7 +152,8 @@ class Socket:
                 self._fill(deadline)
             elif message.opcode == PING:
                 if self.pong_pings:
-                    self.send_raw(client_frame(message.payload, PONG))
+                    with contextlib.suppress(ConnectionError):  # what came before the end counts
+                        self.send_raw(client_frame(message.payload, PONG))
             elif message.opcode != PONG:
                 return message
 

@@ -193,7 +193,7 @@ class Origins(SynchronousTestCase):
 class AnyHeaders(SynchronousTestCase):
     """Whatever a stranger sends."""
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(
         st.dictionaries(
             st.sampled_from(["host", "origin", "x-forwarded-for", "x-real-ip", "forwarded", "via"]),

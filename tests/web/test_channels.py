@@ -116,13 +116,18 @@ class ChannelPanelTests(BrowserTestCase, unittest.TestCase):
 
     def press(self, label: str) -> None:
         """Press the button with this spoken name."""
-        eventually(lambda: self.browser.visible(f'[aria-label="{label}"]'), f"a button {label!r}")[
-            0
-        ].click()
+        self.browser.click(f'[aria-label="{label}"]')
 
     def picture(self) -> str:
         """The QR code that is shown, as a data URL; empty when there is none."""
         return str(self.browser.js("return document.querySelector('.login img')?.src ?? ''"))
+
+    def link(self, number: int) -> str:
+        """The code of that number, once signal-cli waits for somebody to scan it."""
+        finishing = functools.partial(on_the_reactor, self.signal.called, "finishLink")
+        eventually(lambda: len(finishing()) == number, f"code {number} is waited for")
+        (link,) = on_the_reactor(lambda: self.signal.links)
+        return str(link)
 
     def write(self, name: str, text: str = "hello") -> Any:
         """Somebody writes to the bot."""
@@ -227,11 +232,11 @@ class ChannelPanelTests(BrowserTestCase, unittest.TestCase):
         self.press("Log in to Signal")
         first = eventually(self.picture, "a picture")
         self.browser.wait_text(".login", "Linked devices")
-        (link,) = on_the_reactor(lambda: self.signal.links)
+        link = self.link(1)
         self.assertEqual(first, _picture_of(link))
         on_the_reactor(self.signal.expire_link, link)
         second = eventually(lambda: self.picture() != first and self.picture(), "another picture")
-        (link,) = on_the_reactor(lambda: self.signal.links)
+        link = self.link(2)
         self.assertEqual(second, _picture_of(link))
         on_the_reactor(self.signal.scan, link, NUMBER)
         self.browser.wait_text(".login", f"{NUMBER} is linked.")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
@@ -17,26 +19,47 @@ Step = Callable[[Request], None]
 class FakeProvider:
     """Listens on loopback. Each request takes the next step of the script.
 
-    ``requests`` holds the bodies that came, ``keys`` the ``Authorization`` headers.
+    ``requests`` holds the bodies that came, ``keys`` the ``Authorization`` headers, ``gone`` gets
+    something for each client that hung up before its answer was whole.
     """
 
     def __init__(self, *script: Step) -> None:
         self.script = list(script)
         self.requests: list[Json] = []
         self.keys: list[str] = []
-        self.gone = 0
-        self._port: Any = reactor.listenTCP(0, Site(_Completions(self)), interface="127.0.0.1")
+        self.gone: DeferredQueue[None] = DeferredQueue()
+        self._channels: dict[HTTPChannel, Deferred[None]] = {}
+        site = Site(_Completions(self))
+        site.protocol = self._channel
+        self._port: Any = reactor.listenTCP(0, site, interface="127.0.0.1")
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port.getHost().port}/v1"
 
-    def stop(self) -> Any:
-        return self._port.stopListening()
+    async def stop(self) -> None:
+        await self._port.stopListening()
+        for channel, lost in list(self._channels.items()):
+            channel.transport.abortConnection()
+            await lost
 
     def config(self, **provider: Any) -> Json:
         settings = {"api": "openai-completions", "baseUrl": self.url, **provider}
         return {"model": "acme/talker-1", "provider": settings}
+
+    def _channel(self) -> HTTPChannel:
+        channels = self._channels
+
+        class Watched(HTTPChannel):
+            def connectionMade(self) -> None:
+                channels[self] = Deferred()
+                super().connectionMade()
+
+            def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
+                super().connectionLost(reason)
+                channels.pop(self).callback(None)
+
+        return Watched()
 
 
 class _Completions(Resource):
@@ -54,7 +77,7 @@ class _Completions(Resource):
         return NOT_DONE_YET
 
     def _gone(self, _reason: object) -> None:
-        self._provider.gone += 1
+        self._provider.gone.put(None)
 
 
 def text(*pieces: str, finish: str = "stop") -> Step:

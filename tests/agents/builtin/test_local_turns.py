@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -114,7 +115,8 @@ class LocalTurnTests(unittest.TestCase):
         """The TCP sockets of a process that listen."""
         sockets = set()
         for fd in Path(f"/proc/{peer.transport.pid}/fd").iterdir():
-            sockets.add(os.readlink(fd))
+            with contextlib.suppress(FileNotFoundError):  # closed in between
+                sockets.add(os.readlink(fd))
         listening = "0A"
         return [
             line

@@ -12,6 +12,8 @@ from typing import Any
 
 from twisted.trial import unittest
 
+from tests.support.ports import hold_port
+
 from .peer import AgentPeer, Json, RpcError, end, start
 from .provider import FakeProvider, begin, call, cut, hang, refuse, text, thought
 
@@ -138,7 +140,7 @@ class AnswerTests(ProviderTestCase):
 
         peer.notify("session/cancel", sessionId=slow)
         self.assertEqual((await story)["stopReason"], "cancelled")
-        await peer.when(lambda: provider.gone == 1)
+        await provider.gone.get()
         await peer.prompt(slow, "Go on.")
         said = {"role": "assistant", "content": "Once upon a time"}
         self.assertIn(said, provider.requests[-1]["messages"])
@@ -259,9 +261,7 @@ class FailureTests(ProviderTestCase):
         self.assert_no_key(peer)
 
     async def test_what_is_wrong_with_the_settings(self) -> None:
-        provider = FakeProvider()
-        config = provider.config()
-        await provider.stop()
+        config = self.provider().config(baseUrl=f"http://127.0.0.1:{hold_port(self)}/v1")
         peer = self.agent(config)
         session = await peer.start_session()
         error = await self.failed_turn(peer, session)

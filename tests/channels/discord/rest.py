@@ -104,6 +104,7 @@ class Rest(Resource):
         complaints: what clients did against the rules.
         gateway_url: what GET /gateway/bot says.
         latency: seconds every answer takes.
+        answer_seconds: how long an interaction waits for its answer.
     """
 
     isLeaf = True
@@ -120,6 +121,7 @@ class Rest(Resource):
         self.complaints: list[str] = []
         self.gateway_url = ""
         self.latency = 0.0
+        self.answer_seconds = 3.0
         self._buckets: dict[tuple[str, str], Bucket] = {}
         self._global_until = 0.0
         self._handlers: dict[str, Callable[..., Any]] = {
@@ -479,7 +481,8 @@ class Rest(Resource):
 
     def _callback(self, record: Request, interaction_id: str, interaction_token: str) -> Any:
         interaction = self.world.interactions.get(interaction_id)
-        late = interaction is not None and self.clock.seconds() - interaction.at > 3
+        now, most = self.clock.seconds(), self.answer_seconds
+        late = interaction is not None and now - interaction.at > most
         if interaction is None or interaction.token != interaction_token or late:
             raise ApiError(404, 10062, "Unknown interaction")
         if interaction.answered is not None:

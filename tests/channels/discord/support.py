@@ -19,6 +19,7 @@ class DiscordCase(ChannelCase):
     def setUp(self) -> None:
         self.fake = FakeDiscord(reactor)
         self.fake.gateway.identify_seconds = 0
+        self.fake.rest.answer_seconds = 60.0  # questions are stored first, by a slow disk
         self.fake.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.fake.stop()))
         self.world = self.fake.world

@@ -14,7 +14,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.trial.unittest import TestCase
 from twisted.web._newclient import ResponseNeverReceived
-from twisted.web.client import Agent
+from twisted.web.client import Agent, HTTPConnectionPool
 
 from tests.channels.discord.fake import FakeDiscord, make_guild
 from tests.channels.discord.rest import CREATE_MESSAGE, Fault
@@ -70,7 +70,9 @@ class FakeCase(TestCase):
         self.addCleanup(lambda: Deferred.fromCoroutine(self.fake.stop()))
         self.guild, self.general, self.thread = make_guild(self.fake)
         self.alice = self.fake.world.user("alice")
-        self.agent = Agent(reactor)
+        self.pool = HTTPConnectionPool(reactor)  # a connection it keeps is one it can close
+        self.addCleanup(self.pool.closeCachedConnections)
+        self.agent = Agent(reactor, pool=self.pool)
 
     async def request(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
         headers = {"Authorization": f"Bot {self.fake.token}", "User-Agent": AGENT}
@@ -91,6 +93,7 @@ class FakeCase(TestCase):
     async def connect(self, path: str = "/", query: str = "v=10&encoding=json") -> Client:
         factory = WebSocketClientFactory(f"{self.fake.gateway.base}{path}?{query}")
         factory.protocol = Client
+        factory.setProtocolOptions(closeHandshakeTimeout=0)
         port = int(self.fake.gateway.base.rpartition(":")[2])
         client = await TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(factory)
         await client.opened

@@ -210,7 +210,7 @@ class InteractionTests(DiscordCase):
         account = await self.running(**OPEN)
         await self.stop(account)
         asked = self.fake.ask(self.alice, question="late?")
-        asked.at -= 10
+        asked.at -= 100
         await self.running(**OPEN)
         self.assertEqual(await self.routed_texts(1), ["late?"])
 
@@ -243,7 +243,7 @@ class InteractionTests(DiscordCase):
         await self.deliver(account, self.general.id, Outbound(text="May I?", buttons=buttons))
         await self.stop(account)
         pressed = self.fake.press(self.alice, self.fake.sent()[0], "Allow")
-        pressed.at -= 10
+        pressed.at -= 100
         await self.running(**OPEN)
         self.fake.say(self.alice, text="after")
         await self.routed_texts(1)

@@ -529,19 +529,30 @@ class Fetching(IMessageCase):
         self.assertIn("no route", str(said))
 
     async def test_clearing_up_there_says_nothing_about_the_message(self) -> None:
-        self.patch(files, "COPY_SECONDS", 1.0)
-        pid = self.directory / "pid"
+        spawn = self.reactor.spawnProcess
+        spawned: list[Any] = []
+
+        def remember(*args: Any, **more: Any) -> Any:
+            spawned.append(spawn(*args, **more))
+            return spawned[-1]
+
+        self.patch(self.reactor, "spawnProcess", remember)
         ssh = self.directory / "bin" / "ssh"
-        hangs = f'case "$last" in rm*) echo $$ > {pid}; exec sleep 600;; esac\ncd '
+        hangs = 'case "$last" in rm*) exec sleep 600;; esac\ncd '
         ssh.write_text(ssh.read_text().replace("cd ", hangs, 1))
         adapter = self.far()
         await self.start(adapter)
         path = self.directory / "0001"
         path.write_bytes(b"out")
         media = OutMedia(path=str(path), kind="file", mime_type="text/plain", name="a.txt")
+        # Only for what comes after it: the copy itself may take its time.
+        sent = self.fake.until(lambda: bool(self.fake.sent))
+        sent.addCallback(lambda _: self.patch(files, "COPY_SECONDS", 1.0))
         self.assertTrue(await adapter.send(self.to(self.alice), self.part(7, media=media)))
         self.assertEqual(len(self.fake.sent), 1)
-        await self.ended(int(pid.read_text()))
+        _, _, clearing = spawned  # after imsg and the copy
+        while clearing.pid is not None:
+            await self.pause()
 
     async def test_a_copy_that_nobody_waits_for_is_ended(self) -> None:
         pid = self.directory / "pid"

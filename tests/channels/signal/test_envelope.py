@@ -237,7 +237,7 @@ class Envelopes(SynchronousTestCase):
                 self.read(params)
             self.assertIn("cannot be read", str(caught.exception))
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(
         st.dictionaries(
             st.sampled_from(

@@ -30,6 +30,7 @@ from tests.channels.slack.faults import Fault
 from tests.channels.slack.socketmode import Delivery, SocketFactory, Sockets
 from tests.channels.slack.webapi import Api, Call, Download, SignIn, Upload
 from tests.channels.slack.workspace import File, Json, Workspace
+from tests.support.ports import hold_port
 
 
 class FakeSlack:
@@ -57,11 +58,12 @@ class FakeSlack:
         self.sockets = Sockets(self, reactor)
         self._faults: dict[str, list[Fault]] = defaultdict(list)
         self._tickets: set[str] = set()
+        self._port = hold_port(self)
         self._tcp: Port | None = None
         self._connections: WrappingFactory | None = None
 
-    def start(self, port: int = 0) -> None:
-        """Listens on loopback; on ``port`` again after a ``stop``, so that clients find it."""
+    def start(self) -> None:
+        """Listens on loopback, on the same port each time, so that clients find it again."""
         root = Resource()
         root.putChild(b"api", Api(self, self._reactor))
         upload, files = Resource(), Download(self)
@@ -73,7 +75,7 @@ class FakeSlack:
         site = Site(root)
         self._connections = WrappingFactory(site)
         site.noisy = self._connections.noisy = False
-        self._tcp = self._reactor.listenTCP(port, self._connections, interface="127.0.0.1")
+        self._tcp = self._reactor.listenTCP(self._port, self._connections, interface="127.0.0.1")
 
     def stop(self) -> Deferred[Any]:
         """Ends it for good."""
@@ -81,7 +83,7 @@ class FakeSlack:
         return self.vanish()
 
     def vanish(self) -> Deferred[Any]:
-        """Stops listening and resets every connection; ``start(port)`` brings it back.
+        """Stops listening and resets every connection; ``start`` brings it back.
 
         Meanwhile events are tried again, as ever, and given up in the end.
         """

@@ -246,7 +246,7 @@ class SocketFactory(WebSocketServerFactory):
     def __init__(self, sockets: Sockets) -> None:
         super().__init__(reactor=sockets.reactor)
         self._sockets = sockets
-        self.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=1)
+        self.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=0)
 
     def buildProtocol(self, addr: Any) -> Socket:
         socket = Socket(self._sockets)

@@ -39,7 +39,7 @@ class _Client(WebSocketClientProtocol):
 
 
 class FakeTestCase(TestCase):
-    timeout = 20
+    timeout = 240
 
     def setUp(self) -> None:
         self.slack = FakeSlack(reactor)
@@ -73,6 +73,7 @@ class FakeTestCase(TestCase):
     async def connect_to(self, url: str) -> _Client:
         factory = WebSocketClientFactory(url, reactor=reactor)
         factory.protocol = _Client
+        factory.setProtocolOptions(closeHandshakeTimeout=0)
         endpoint = HostnameEndpoint(reactor, "127.0.0.1", self.slack.port)
         client: _Client = await endpoint.connect(factory)
         return client
@@ -193,7 +194,7 @@ class SocketModeTests(FakeTestCase):
 
     async def test_what_is_not_acknowledged_comes_again(self) -> None:
         self.slack.sockets.ack_timeout = 0.05
-        self.slack.sockets.retry_pauses = (0.0, 0.01)
+        self.slack.sockets.retry_pauses = (0.0, 0.01, 600.0)  # the third time is never given up
         client = await self.connect()
         delivery = self.slack.event({"type": "message", "text": "x"})
         envelopes = [await client.heard.get() for _ in range(3)]

@@ -217,17 +217,19 @@ class TroubleTests(SlackCase):
         self.assertEqual(len(self.host.texts[0]), 3_000_000)
 
     async def test_nothing_is_acknowledged_before_it_is_stored(self) -> None:
+        asked: list[bool] = []
         stored: Deferred[None] = Deferred()
-        self.host.before_storing = lambda: stored
+        self.host.before_storing = lambda: asked.append(True) or stored
         self.slack.sockets.ack_timeout = 0.05
         self.slack.sockets.retry_pauses = (0.01,) * 50
         await self.start()
         self.slack.say(self.ann, self.dm, "careful")
-        await self.until(lambda: self.slack.sockets.deliveries[0].attempts >= 3)
+        (delivery,) = self.slack.sockets.deliveries
+        await self.until(lambda: asked and delivery.attempts >= 3)
         self.assertEqual(self.slack.sockets.acks, [])
         self.host.before_storing = None
         stored.callback(None)
-        await self.until(lambda: not self.slack.sockets.pending)
+        await self.until(lambda: delivery.acknowledged)
         self.assertEqual(self.host.texts, ["careful"])
 
     async def test_a_store_that_fails_ends_the_connection_without_an_acknowledgement(self) -> None:
@@ -423,4 +425,4 @@ class ConnectionTests(SlackCase):
         self.slack.sockets.open[0].disconnect("warning", close_after=None)
         await self.until(lambda: len(self.slack.sockets.open) == 2)
         await self.stop()
-        self.assertEqual(self.slack.sockets.open, [])
+        await self.until(lambda: not self.slack.sockets.open)

@@ -120,10 +120,9 @@ class OutcomeTests(SlackCase):
 
     async def test_nothing_listens(self) -> None:
         adapter = self.adapter()
-        port = self.slack.port
         await self.slack.vanish()
         await self.failure(SendLater, adapter.send(self.target(self.dm), self.part("x")))
-        self.slack.start(port)
+        self.slack.start()
         await adapter.send(self.target(self.dm), self.part("x"))
         self.assertEqual(self.slack.sent(self.dm), ["x"])
 

@@ -30,6 +30,7 @@ from tests.channels.telegram.methods import NAMES, Call, call_method
 from tests.channels.telegram.request import read_call
 from tests.channels.telegram.webhook import Webhook, check_address
 from tests.channels.telegram.world import Json, World
+from tests.support.ports import hold_port
 
 TOKEN = "123456789:AAF-fake_token_of_the_tests_0123456789"
 LONGEST_POLL = 50
@@ -72,7 +73,7 @@ class FakeTelegram:
         self._open: set[Request] = set()
         self._connections: Any = None
         self._port: Any = None
-        self.port = 0
+        self.port = hold_port(self)
         for world in self.worlds.values():
             world.changed = self._changed
 
@@ -89,7 +90,7 @@ class FakeTelegram:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> FakeTelegram:
-        """Listen, on the same port as before if there was one."""
+        """Listen, on the same port each time."""
         site = Site(_Api(self))
         site.displayTracebacks = False
         site.log = lambda request: None
@@ -102,7 +103,7 @@ class FakeTelegram:
     async def stop(self) -> None:
         """Close everything; may be started again."""
         for webhook in self.webhooks.values():
-            webhook.close()
+            webhook.cut()
         for call in list(self._later):
             if call.active():
                 call.cancel()
@@ -131,7 +132,7 @@ class FakeTelegram:
             if name == method and token in (None, by)
         ]  # fmt: skip
 
-    def when(self, condition: Callable[[], Any], seconds: float = 30.0) -> Deferred[Any]:
+    def when(self, condition: Callable[[], Any], seconds: float = 90.0) -> Deferred[Any]:
         """Fires with what the condition says as soon as that is true; it is asked at each change.
 
         Fails with AssertionError after so many seconds.
@@ -202,7 +203,7 @@ class FakeTelegram:
         elif fault.kind == "half":
             request.setHeader(b"content-length", str(len(body)).encode())
             request.write(body[: len(body) // 2])
-            self._in(0.05, lambda: _abort(request.channel))
+            request.channel.loseConnection()  # once that is sent
         else:
             self._write(request, fault.status, body)
 
@@ -369,7 +370,7 @@ class FakeTelegram:
         elif fault is not None:
             request.setHeader(b"content-length", str(len(upload.data)).encode())
             request.write(upload.data[: len(upload.data) // 2])
-            self._in(0.05, lambda: _abort(request.channel))
+            request.channel.loseConnection()  # once that is sent
         else:
             self._write(request, 200, upload.data, "application/octet-stream")
         self._changed()

@@ -86,7 +86,7 @@ class MemoryHost:
 class AdapterCase(TestCase):
     """A fake Telegram with Ann, who writes to the bot, and an adapter for the bot."""
 
-    timeout = 60
+    timeout = 300
 
     def setUp(self) -> None:
         self.fake = FakeTelegram(reactor).start()

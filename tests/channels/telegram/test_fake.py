@@ -49,7 +49,7 @@ class MarkupTests(TestCase):
 
 
 class FakeCase(TestCase):
-    timeout = 30
+    timeout = 120
 
     def setUp(self) -> None:
         self.fake = FakeTelegram(reactor).start()

@@ -186,7 +186,7 @@ class LyingTests(SynchronousTestCase):
             max_size=6,
         )
     )
-    @settings(max_examples=300, deadline=None, derandomize=True)
+    @settings(max_examples=300)
     def test_any_content(self, content: dict[str, Any]) -> None:
         message = said(**content)
         self.assertTrue(message.message_id == "1001:5")

@@ -213,7 +213,9 @@ class FailureTests(AdapterCase):
             self.assertNotIn("hello", str(problem))
 
     async def test_an_answer_that_does_not_come(self) -> None:
-        self.make(timeout_seconds=3)  # connecting counts, too
+        await self.send("hello")
+        connected = self.adapter._http  # connecting would count, too
+        self.make(timeout_seconds=3)._http = connected
         self.fake.faults.delay(60, "sendMessage")
         problem = await self.failing(SendUnknown)
         self.assertIn("did not answer within 3 s", str(problem))

@@ -98,6 +98,7 @@ class TelegramTests(ChannelCase):
         self.assertEqual(len(self.fake.asked("getMe", "123456789:wrong")), 1)
 
     async def test_an_account_removed_while_telegram_is_away_leaves_no_connection(self) -> None:
+        self.patch(supervisor, "FIRST_PAUSE", 300.0)  # it would open connections of its own
         account = await self.connect()
         for _ in range(2):
             self.fake.faults.refuse(500, "Internal Server Error", "getUpdates")
@@ -138,6 +139,8 @@ class TelegramTests(ChannelCase):
         """Cuts, lost answers, doubled and disordered updates; nothing is lost."""
         for module in (outbox, supervisor):
             self.patch(module, "FIRST_PAUSE", 0.05)
+        # Of so many messages one is sometimes struck five times running, and would be given up.
+        self.patch(outbox, "MOST_DOUBTS", 100)
         people = [self.world.user(f"P{number}", 2000 + number) for number in range(10)]
         account = await self.connect()
         rng = random.Random(7)

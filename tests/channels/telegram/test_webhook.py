@@ -14,7 +14,7 @@ from twisted.web.client import HTTPConnectionPool, RequestTransmissionFailed, Re
 from clawgw.channels.adapter import Fault
 from clawgw.channels.telegram import adapter
 from tests.channels.telegram.host import AdapterCase
-from tests.support.gateway import free_port
+from tests.support.ports import hold_port
 
 URL = "https://bot.example/telegram-webhook"
 
@@ -22,7 +22,7 @@ URL = "https://bot.example/telegram-webhook"
 class WebhookTests(AdapterCase):
     def setUp(self) -> None:
         super().setUp()
-        self.port = free_port()
+        self.port = hold_port(self)
         self.fake.webhook_proxy = f"http://127.0.0.1:{self.port}"
         self.make(webhook_url=URL, webhook_port=self.port)
 
@@ -132,7 +132,7 @@ class WebhookTests(AdapterCase):
 
     async def test_an_address_that_leads_nowhere_is_said_until_it_leads_here(self) -> None:
         self.patch(adapter, "WEBHOOK_CHECK_SECONDS", 0.05)
-        self.fake.webhook_proxy = f"http://127.0.0.1:{free_port()}"
+        self.fake.webhook_proxy = f"http://127.0.0.1:{hold_port(self)}"
         await self.start()
         self.world.say(self.ann, "anybody?")
         await self.until(lambda: self.fake.webhooks[self.world.token].last_error)

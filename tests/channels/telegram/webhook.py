@@ -9,7 +9,7 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
 from twisted.web.client import Agent, ResponseFailed, readBody
@@ -40,10 +40,12 @@ class Webhook:
         self.last_error = ""
         self.proxy = proxy
         self._reactor = reactor
-        self._agent = Agent.usingEndpointFactory(reactor, _Loopback(reactor))
+        self._lines = _Loopback(reactor)
+        self._agent = Agent.usingEndpointFactory(reactor, self._lines)
         self._updates = updates
         self._act = act
         self._busy = False
+        self._posting: Deferred[None] | None = None
         self._later: Any = None
         self.closed = False
 
@@ -52,13 +54,21 @@ class Webhook:
         if self._busy or self.closed or self._later is not None or not self._updates():
             return
         self._busy = True
-        Deferred.fromCoroutine(self._post(self._updates()[0]))
+        self._posting = Deferred.fromCoroutine(self._post(self._updates()[0]))
 
     def close(self) -> None:
         """Post no more."""
         self.closed = True
         if self._later is not None and self._later.active():
             self._later.cancel()
+
+    def cut(self) -> None:
+        """Post no more, and leave no connection behind, not even one that is about to end."""
+        self.close()
+        if self._posting is not None:
+            self._posting.addErrback(lambda failure: failure.trap(CancelledError))
+            self._posting.cancel()
+        self._lines.cut()
 
     async def _post(self, update: Json) -> None:
         taken, answer = await self._ask(update)
@@ -101,9 +111,29 @@ class _Loopback:
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
+        self._opened: list[Any] = []
 
     def endpointForURI(self, uri: Any) -> TCP4ClientEndpoint:
-        return TCP4ClientEndpoint(self._reactor, uri.host.decode(), uri.port, timeout=2)
+        return _Line(self._opened, self._reactor, uri.host.decode(), uri.port, timeout=2)
+
+    def cut(self) -> None:
+        for protocol in self._opened:
+            protocol.transport.abortConnection()
+
+
+class _Line(TCP4ClientEndpoint):
+    """Notes what it has connected."""
+
+    def __init__(self, opened: list[Any], *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._opened = opened
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        def note(protocol: Any) -> Any:
+            self._opened.append(protocol)
+            return protocol
+
+        return super().connect(factory).addCallback(note)
 
 
 class _Body:

@@ -483,8 +483,8 @@ class LoginTests(WhatsAppCase):
     async def test_nobody_ever_links_a_phone(self) -> None:
         self.patch(adapter, "LINK_SECONDS", 0.2)
         account = await self.logged_out()
-        step = await account.adapter.login_start(force=False)
         with self.assertRaises(LoginProblem) as caught:
+            step = await account.adapter.login_start(force=False)
             while True:
                 step = await account.adapter.login_wait(20, step.qr)
         self.assertIn("no phone was linked", str(caught.exception))

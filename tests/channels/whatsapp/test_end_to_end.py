@@ -131,6 +131,7 @@ class EndToEndTests(ChannelCase):
         await account.start()
         step = await account.adapter.login_start(force=False, phone="+49 1510 0000001")
         assert step.code is not None
+        await self.server.wait_for("codeAwaited")
         await self.server.command("enterCode", code=step.code.replace("-", ""))
         step = await account.adapter.login_wait(90)
         self.assertTrue(step.connected)

@@ -83,6 +83,7 @@ class LinkTests(SidecarTestCase):
     async def test_by_code(self) -> None:
         answer = await self.sidecar.command("login", kind="code", phoneNumber="+49 151 00000001")
         self.assertRegex(answer["code"], r"^[0-9A-Z]{4}-[0-9A-Z]{4}$")
+        await self.server.wait_for("codeAwaited")
         await self.server.command("enterCode", code=answer["code"].replace("-", ""))
         opened = await self.sidecar.open()
         self.assertEqual(opened["self"]["phone"], f"+{NUMBER}")

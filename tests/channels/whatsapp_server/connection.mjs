@@ -74,6 +74,7 @@ export class Connection {
 
   async #node(bytes) {
     const node = await decodeBinaryNode(this.#noise.decrypt(bytes));
-    if (!this.#server.faults.active("silence")) await this.#server.handle(this, node);
+    if (this.#server.faults.active("silence")) this.#server.tell("ignored", { tag: node.tag });
+    else await this.#server.handle(this, node);
   }
 }

@@ -19,8 +19,9 @@ Commands, besides those that have a method here (see `main.mjs` for all):
 
 What it tells: `registering`, `codeAwaited`, `paired`, `pairingFailed`, `login`, `refusedLogin`,
 `online`, `closed`, `unlinked`, `message` (shown on a phone), `copy`, `ownCopy`, `unreadable`,
-`refused`, `lostMessage`, `receipt`, `acked`, `presence`, `chatstate`, `preKeys`, `peerMessage`; and
-`unknownQuery`, `unknownStanza`, `problem` where it was asked for what it does not know, or failed.
+`refused`, `lostMessage`, `ignored` (in silence), `receipt`, `acked`, `presence`, `chatstate`,
+`preKeys`, `peerMessage`; and `unknownQuery`, `unknownStanza`, `problem` where it was asked for what
+it does not know, or failed.
 """
 
 from __future__ import annotations

@@ -216,8 +216,9 @@ class IncomingTests(ServerTestCase):
         await self.server.command("fault", kind="loseReceipt")
         written = await self.server.incoming(ANNA, "hello")
         await self.heard(written)
-        await self.server.command("calm")
         await self.client.kill()
+        await self.server.wait_for("closed", lambda told: told["linked"])
+        await self.server.command("calm")
         self.assertIn(written, (await self.server.command("queued"))["ids"])
         client = await self.back()
         # the same ciphertext: Baileys cannot read it twice, says so, and emits nothing
@@ -418,6 +419,7 @@ class OutgoingTests(ServerTestCase):
         await self.client.wait_for("ack")
         await self.server.command("fault", kind="silence")
         await self.send(ANNA, "into the void")
+        await self.server.wait_for("ignored", lambda told: told["tag"] == "message")
         await self.server.command("calm", kind="silence")
         last = await self.send(ANNA, "last")
         await self.client.wait_for("ack", lambda told: told["id"] == last)

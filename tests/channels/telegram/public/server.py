@@ -18,7 +18,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.web.client import HTTPConnectionPool
 
 from tests.support import npm
-from tests.support.gateway import free_port
+from tests.support.ports import hold_port
 
 HERE = Path(__file__).parent
 READY_SECONDS = 30
@@ -52,7 +52,7 @@ class PublicFake:
         """Start it; returns when it listens."""
         node = shutil.which("node")
         assert node, "the Telegram tests need Node (Debian: apt-get install npm)"
-        self.port = free_port()
+        self.port = hold_port(self)
         self._process = _Node()
         self._reactor.spawnProcess(
             self._process, node, [node, str(HERE / "serve.cjs"), str(self.port)], env=None
