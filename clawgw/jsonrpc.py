@@ -132,6 +132,11 @@ class JsonRpcPeer(ABC):
         return self._running
 
     @property
+    def ending(self) -> bool:
+        """Whether it is still there, but told to go: what it is asked now is answered by nobody."""
+        return self._running and self._why is not None
+
+    @property
     def ended(self) -> Deferred[str]:
         """Fires when it has gone, with the reason in words; a Deferred of your own each time."""
         ended: Deferred[str] = Deferred()

@@ -224,6 +224,8 @@ class AcpAgent:
             self._process.stop()
 
     async def _ensure_running(self) -> None:
+        while self._process is not None and self._starting is None and self._process.ending:
+            await self._process.ended  # one at a time: both would write the same sessions
         if self._stopped:
             raise AgentUnavailable("the Gateway is shutting down")
         if self._process is not None and self._starting is None:

@@ -27,6 +27,7 @@ from clawgw.protocol import approvals as wire
 from clawgw.protocol.approvals import Decision, ExecRequest, Reason
 from clawgw.protocol.base import given
 from clawgw.protocol.errors import RequestError, invalid, unavailable
+from clawgw.shield import shielded
 from clawgw.store import approvals as table
 from clawgw.store.approvals import Approval
 from clawgw.store.database import Database
@@ -345,7 +346,10 @@ class ApprovalBook:
         reason: Reason,
         resolver: Resolver | None = None,
     ) -> Approval:
-        """Decide a question: claim it, write it down, tell everybody."""
+        """Decide a question: claim it, write it down, tell everybody.
+
+        Once it is claimed it comes to its end, also when whoever decides goes away meanwhile.
+        """
         pending.claimed = True
         if pending.timer is not None:
             pending.timer.cancel()
@@ -358,12 +362,16 @@ class ApprovalBook:
             resolved_by=name,
             resolver_id=device,
         )
+        return await shielded(Deferred.fromCoroutine(self._conclude(pending, decided)))
+
+    async def _conclude(self, pending: _Pending, decided: Approval) -> Approval:
+        """Write a decision down and tell everybody."""
         try:
-            if decision == "allow-always":
+            if decided.decision == "allow-always":
                 await self._remember(decided.request)
             await self._database.write(table.decide, decided)
         except Exception as problem:
-            if decision != "deny":
+            if decided.decision != "deny":
                 # A yes that is written nowhere is none.
                 pending.claimed = False
                 self._arm(pending)

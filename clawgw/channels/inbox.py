@@ -25,6 +25,7 @@ from twisted.logger import Logger
 
 from clawgw.channels.messages import Inbound
 from clawgw.pump import Pump
+from clawgw.shield import shielded
 from clawgw.store import channels as channel_table
 from clawgw.store import inbox as table
 from clawgw.store.database import Connection, Database, StoreError
@@ -113,9 +114,7 @@ class Inbox:
             return len(rows)
 
         # Whoever waits may be cancelled meanwhile; what is on the disk then is routed all the same.
-        stored: Deferred[int] = Deferred()
-        self._database.write(change).addCallback(begin).addBoth(stored.callback)
-        return await stored
+        return await shielded(self._database.write(change).addCallback(begin))
 
     async def recover(self) -> None:
         """Take up what a crash left new."""

@@ -157,6 +157,7 @@ class Courier:
         self._tries: dict[str, int] = {}
         self._paused_until = 0.0
         self._wake: Any = None
+        self._resting: dict[str, Any] = {}
         self.doubles = 0
         self._open = False
         self._stopping = False
@@ -198,6 +199,7 @@ class Courier:
         Of a message of several parts only the one that is being sent: the next start has the rest.
         """
         self._stopping = True
+        self._cancel_timers()
         busy = list(self._busy.values())
         if busy:
             timer = self._reactor.callLater(seconds, _cancel, busy)
@@ -238,6 +240,12 @@ class Courier:
         if self._wake is None or not self._wake.active():
             self._wake = self._reactor.callLater(pause, self._go_on)
 
+    def _cancel_timers(self) -> None:
+        resting, self._resting = self._resting, {}
+        for timer in (self._wake, *resting.values()):
+            if timer is not None and timer.active():
+                timer.cancel()
+
     def _trouble(self, failure: Any, chat: str) -> float:
         if failure.check(CancelledError) is not None:
             return STORE_PAUSE
@@ -251,8 +259,12 @@ class Courier:
         elif pause is None:
             self._make_ready(chat)
         elif not self._stopping:
-            self._reactor.callLater(pause, self._make_ready, chat)
+            self._resting[chat] = self._reactor.callLater(pause, self._rested, chat)
         self._go_on()
+
+    def _rested(self, chat: str) -> None:
+        del self._resting[chat]
+        self._make_ready(chat)
 
     async def _serve(self, chat: str) -> float | None:
         """Deliver the next message of a chat; returns for how long the chat has to wait."""
@@ -404,7 +416,17 @@ class Courier:
         self._on_sent(None)
 
     async def _noted(self, shipment: _Shipment, columns: dict[str, Any]) -> None:
-        """Write down what has arrived, until it stands: forgotten, it would be sent again."""
+        """Write down what has arrived: forgotten, it would be sent again.
+
+        Also when it is stopped meanwhile: the account's next courier has to find it.
+        """
+        try:
+            await self._written(shipment, columns)
+        except CancelledError:
+            await self._update(shipment, **columns)
+
+    async def _written(self, shipment: _Shipment, columns: dict[str, Any]) -> None:
+        """Write until it stands."""
         while True:
             try:
                 return await self._update(shipment, **columns)

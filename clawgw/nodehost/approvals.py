@@ -32,6 +32,7 @@ from clawgw.nodehost.policy import (
     Socket,
     effective,
 )
+from clawgw.shield import shielded
 
 __all__ = ["APPROVALS_NAME", "Approvals", "Snapshot"]
 
@@ -145,11 +146,8 @@ class Approvals:
 
     def _alone(self, action: Callable[..., T], *args: Any) -> Deferred[T]:
         pool = self._reactor.getThreadPool()
-        done = self._lock.run(deferToThreadPool, self._reactor, pool, action, *args)
         # Whoever waits may stop waiting; the file is not free before the thread is done with it.
-        waiter: Deferred[T] = Deferred()
-        done.addCallbacks(waiter.callback, waiter.errback)
-        return waiter
+        return shielded(self._lock.run(deferToThreadPool, self._reactor, pool, action, *args))
 
     def _read(self) -> Snapshot:
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, gatherResults
 
 from clawgw.agents import answering
+from clawgw.agents.acp import AgentUnavailable
 from clawgw.protocol.errors import RequestError
 from clawgw.store import runs as run_table
 from tests.agents.harness import WAIT_SECONDS, RunsTestCase, text_of
@@ -203,6 +205,13 @@ class EndTests(RunsTestCase):
         await self.runs.abort("agent:main:main", None)
         await self.still_works()
 
+    async def test_another_session_that_begins_while_it_is_being_killed(self) -> None:
+        """It waits for the end of the process too, and gets a new one."""
+        agent = self.acp["main"]
+        await agent.open_session("one", None)
+        agent.kill("it did not end a turn that was cancelled")
+        self.assertTrue(await agent.open_session("two", None))
+
     async def test_nobody_waits_for_a_stubborn_agent(self) -> None:
         """A Gateway that stops waits for runs that are not over, and for nothing else."""
         self.patch(answering, "DRAIN_SECONDS", 600.0)
@@ -352,6 +361,40 @@ class IdleTests(RunsTestCase):
         await self.until(lambda: self.acp["main"]._process is None)
         run = await self.ask("hello", "run-2")
         self.assertEqual(run.state, "ok")
+
+
+class GoingTests(RunsTestCase):
+    """A process that is about to end, and takes a moment for it, when the next message comes."""
+
+    agents: dict[str, list[str]] = {  # noqa: RUF012
+        "main": ["/bin/sh", "-c", shlex.join([sys.executable, "-u", SCRIPTED_AGENT]) + "; sleep 1"]
+    }
+
+    async def are_answered(self, *keys: str) -> None:
+        """Messages to these sessions are answered, by a process that begins when that has ended."""
+        runs = await gatherResults(
+            [Deferred.fromCoroutine(self.ask("hello", f"run-{key}", key)) for key in keys]
+        )
+        self.assertEqual([(run.state, run.error) for run in runs], [("ok", None)] * len(keys))
+
+    async def test_because_nobody_needed_it(self) -> None:
+        """The message waits for the end, and so does one to another session."""
+        await self.ask("hello", "run-1")
+        agent = self.acp["main"]
+        await self.until(lambda: agent._idle_call is not None)
+        agent._idle_call.cancel()
+        agent._idle()
+        await self.are_answered("main", "other")
+
+    async def test_when_the_gateway_stops_nothing_is_started_any_more(self) -> None:
+        """Whoever waits for the end hears that."""
+        agent = self.acp["main"]
+        await agent.open_session("s", None)
+        agent._idle()
+        waiting = Deferred.fromCoroutine(agent.open_session("s", None))
+        await agent.stop()
+        with self.assertRaisesRegex(AgentUnavailable, "shutting down"):
+            await waiting
 
 
 class _TimeStandsStill:

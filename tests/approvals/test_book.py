@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from clawgw.approvals import book as book_module
 from clawgw.approvals.book import NOBODY, Approval, Asker, Resolver
@@ -109,6 +109,20 @@ class BookTests(DeskTestCase):
         self.do(self.book.cancel("q-1"))
         self.do(self.book.cancel("q-1"))
         self.assertEqual(self.ended(), [("deny", None, "run-aborted")])
+
+    def test_a_decision_that_nobody_waits_for_any_more_is_one(self) -> None:
+        """A press in a chat is given up after a while, and its connection may end."""
+        self.ask(timeout_ms=5000)
+        waiting = self.start(self.book.wait("q-1"))
+        remembered: Deferred[None] = Deferred()
+        self.patch(self.book, "_remember", lambda _: remembered)
+        deciding = self.start(self.book.resolve("q-1", "allow-always", ANNA))
+        deciding.cancel()
+        self.failureResultOf(deciding, CancelledError)
+        self.clock.advance(6)
+        remembered.callback(None)
+        self.assertTrue(self.successResultOf(waiting).allowed)
+        self.assertEqual(self.ended(), [("allow-always", "Anna", "user")])
 
     def test_a_yes_that_cannot_be_written_is_none(self) -> None:
         self.ask()

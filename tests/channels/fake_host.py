@@ -122,10 +122,14 @@ class Running:
             await watcher
         return self.problem
 
-    async def stop(self) -> None:
-        """Cancel it, as the supervisor does."""
+    def cancel(self) -> None:
+        """Tell it to end, as the supervisor does."""
         if not self.over:
             self._life.cancel()
+
+    async def stop(self) -> None:
+        """Tell it to end, and wait until it has."""
+        self.cancel()
         await self.ended()
 
     def _end(self, result: Any) -> None:

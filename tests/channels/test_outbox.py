@@ -447,6 +447,36 @@ class Stopping(Case):
         self.successResultOf(over)
         self.assertEqual(self.delivery(seq).state, "trying")
 
+    def test_what_has_arrived_is_written_down_before_it_is_over(self) -> None:
+        answer, on_the_disk = Deferred[str](), Deferred[None]()
+        self.adapter.outcomes.append(answer)
+        seq = self.queue()
+        at_once = self.database.write
+
+        def later(*change: Any, **columns: Any) -> Deferred[Any]:
+            told: Deferred[Any] = Deferred()
+            on_the_disk.addCallback(lambda _: at_once(*change, **columns).chainDeferred(told))
+            return told
+
+        self.patch(self.database, "write", later)
+        stopped = Deferred.fromCoroutine(self.courier.stop(3.0))
+        answer.callback("m1")
+        self.clock.advance(3)
+        self.assertNoResult(stopped)
+        on_the_disk.callback(None)
+        self.successResultOf(stopped)
+        self.assertEqual(self.delivery(seq), Delivery("delivered", ("m1",), None))
+        self.assertEqual(self.reports, [None])
+
+    def test_no_timer_is_left(self) -> None:
+        self.adapter.outcomes.append(SendLater("busy", 60.0))
+        self.adapter.outcomes.append(SendLater("busy", 600.0, account_wide=True))
+        for chat in "789":
+            self.queue(chat=chat)
+        self.assertNotEqual(self.clock.getDelayedCalls(), [])
+        self.successResultOf(Deferred.fromCoroutine(self.courier.stop(3.0)))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_nothing_new_is_begun(self) -> None:
         self.successResultOf(Deferred.fromCoroutine(self.courier.stop(3.0)))
         self.queue()

@@ -46,6 +46,7 @@ from clawgw.channels.signal.outgoing import BUSY_SECONDS, Outgoing
 from clawgw.channels.signal.settings import SignalAccount
 from clawgw.channels.signal.spool import Spool, SpooledProcess
 from clawgw.jsonrpc import ProcessGone, RpcError, RpcTimeout
+from clawgw.shield import to_its_end
 from clawgw.store.database import StoreError
 
 ASK_SECONDS = 30.0
@@ -130,9 +131,12 @@ class SignalAdapter(Adapter[SignalAccount]):
                 raise await self._accounts.why_not(number, str(problem)) from None
         finally:
             self._link = self._child = None
-            await child.stop()
-            if self._answers.ended(orderly=child.exit_code == 0):
-                await self.host.remember(self._answers.to_remember())
+            await to_its_end(Deferred.fromCoroutine(self._let_go(child)))
+
+    async def _let_go(self, child: SpooledProcess) -> None:
+        await child.stop()
+        if self._answers.ended(orderly=child.exit_code == 0):
+            await self.host.remember(self._answers.to_remember())
 
     async def _start_child(self, number: str) -> SpooledProcess:
         path, descriptor = await self._spool.new()
@@ -171,9 +175,12 @@ class SignalAdapter(Adapter[SignalAccount]):
             raise Fault(f"the daemon of signal-cli: {problem}") from None
         finally:
             self._link = None
-            await link.stop()
-            await self._store_the_rest()
-            self._answers.ended(orderly=False)
+            await to_its_end(Deferred.fromCoroutine(self._leave(link)))
+
+    async def _leave(self, link: RpcLink) -> None:
+        await link.stop()
+        await self._store_the_rest()
+        self._answers.ended(orderly=False)
 
     async def _store_for_good(
         self, messages: Sequence[Inbound], cursor: Mapping[str, str | None] | None

@@ -123,9 +123,9 @@ class Login:
             link = await self._open_link()
             try:
                 number = await self._link(link)
+                await self._linked(number)
             finally:
                 await link.stop()
-            await self._linked(number)
         except (ProcessGone, RpcTimeout, RpcError, LoginProblem, Fault, StoreError) as problem:
             self._problem = f"The account was not linked: {problem}"
         except CancelledError:

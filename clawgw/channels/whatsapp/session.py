@@ -22,6 +22,7 @@ from clawgw.channels.messages import UNREADABLE
 from clawgw.channels.whatsapp import exclusive
 from clawgw.channels.whatsapp.contract import Connection, Identity, Message, Place, Started
 from clawgw.jsonrpc import METHOD_NOT_FOUND, ProcessGone, RpcError, RpcTimeout
+from clawgw.shield import to_its_end
 from clawgw.store.database import StoreError
 
 LINK_WORDS = "link a phone with: clawgw channels login whatsapp"
@@ -149,24 +150,8 @@ class Session:
     async def stop(self, why: str = STOPPED) -> None:
         """End it; returns when it is gone, also if it is cancelled meanwhile."""
         self._finish(Fault(why))
-        if self._rpc is None:
-            return
-        over = False
-
-        def gone(_: object) -> None:
-            nonlocal over
-            over = True
-            self._change()
-
-        self._rpc.stop().addBoth(gone)
-        cancelled = False
-        while not over:
-            try:
-                await self.changed()
-            except CancelledError:
-                cancelled = True
-        if cancelled:
-            raise CancelledError
+        if self._rpc is not None:
+            await to_its_end(self._rpc.stop().addBoth(lambda _: self._change()))
 
     async def changed(self, seconds: float | None = None) -> None:
         """Returns after the next change of an attribute, or after so many seconds."""

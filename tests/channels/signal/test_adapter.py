@@ -30,6 +30,7 @@ from clawgw.channels.signal import adapter as module
 from clawgw.channels.signal import outgoing
 from clawgw.channels.signal.adapter import SignalAdapter
 from clawgw.channels.signal.settings import SignalAccount
+from clawgw.jsonrpc import JsonRpcProcess
 from clawgw.store.database import StoreError
 from tests.channels.fake_host import Running
 from tests.channels.fake_rpc import Refusal
@@ -376,6 +377,20 @@ class Unknowns(SignalCase):
             self.assertIsNone(await again.find(target, self.part(2, "never tried")))
             await running.stop()
 
+    async def test_stopped_while_the_child_is_ending(self) -> None:
+        """What it was sending is in doubt, and not under way for ever."""
+        adapter = self.adapter()
+        running = await self.start(adapter)
+        self.fake.fault("send", "hold")
+        target, part = self.target(self.alice.uuid), self.part(1, "x")
+        sending = Deferred.fromCoroutine(adapter.send(target, part))
+        await self.fake.until(lambda: bool(self.fake.called("send")))
+        running.cancel()
+        await running.stop()
+        await self.fails(sending, SendUnknown)
+        await self.start(adapter)
+        await self.fails(adapter.find(target, part), Unsupported)
+
     async def test_what_a_kill_of_the_gateway_leaves_behind(self) -> None:
         """The real thing: kill -9 of a process that runs the adapter and stores nothing."""
         victim = await Victim.start(self.reactor, self.fake.command, self.directory)
@@ -479,6 +494,21 @@ class Daemons(SignalCase):
                 await host.until(lambda: host.texts == ["at last"])
         await running.stop()
         self.assertEqual(host.texts, ["at last", "and when it is stopped"])
+
+    async def test_stopped_while_the_last_words_are_stored(self) -> None:
+        self.patch(module, "STORE_PAUSE", 0.05)
+        adapter = self.adapter(socket=self.fake.listen_daemon())
+        running = await self.start(adapter)
+        host: Any = adapter.host
+        host.broken = True
+        self.fake.write(self.alice, "the last words")
+        await self.said("tried again")
+        running.cancel()
+        await self.said("tried again")
+        stopped = Deferred.fromCoroutine(running.stop())
+        host.broken = False
+        await stopped
+        self.assertEqual(host.texts, ["the last words"])
 
     async def test_over_a_unix_socket_in_manual_mode(self) -> None:
         short = tempfile.mkdtemp()  # as the path of a socket must be
@@ -705,6 +735,27 @@ class Linking(SignalCase):
 
     async def cannot(self, _: Any) -> None:
         raise StoreError("the disk is full")
+
+    async def test_what_is_linked_is_remembered_also_when_it_is_closed_at_that_moment(self) -> None:
+        self.fake.accounts.clear()
+        adapter = self.adapter(account=None)
+        step = await adapter.login_start(force=False)
+        await self.fake.until(lambda: bool(self.fake.called("finishLink")))
+        assert step.qr is not None
+        stopping: Deferred[None] = Deferred()
+        stop = JsonRpcProcess.stop
+
+        def slowly(child: JsonRpcProcess) -> Deferred[None]:
+            self.patch(JsonRpcProcess, "stop", stop)
+            child.stop()
+            self.reactor.callLater(0, stopping.callback, None)
+            return Deferred()
+
+        self.patch(JsonRpcProcess, "stop", slowly)
+        self.fake.scan(step.qr, "+15553333333")
+        await stopping
+        await adapter.close()
+        self.assertEqual(self.values.get("linked"), "+15553333333")
 
     async def test_closing_gives_it_up_and_leaves_no_child(self) -> None:
         adapter = self.adapter()
