@@ -3,8 +3,7 @@
 It echoes the message word by word. Words in capitals make it do other things:
 
     USETOOL   a tool call, then the echo          FAIL      the turn ends with an error
-    SLOW      200 words, one every 50 ms          HANG      no answer, also not to a cancel
-    ENDLESS   the same, until it is cancelled
+    SLOW      a word every 50 ms for minutes      HANG      no answer, also not to a cancel
     HTML      the text after it, as it is         DIE       the process ends in mid-turn
     THINK     a thought first                     REMEMBER  what was said before
     PERMIT    asks for permission first           GARBAGE   a line that is no JSON first
@@ -132,9 +131,8 @@ def turn(request, session, text):
         say(session, text.split("HTML", 1)[1].strip())
     elif "FLOOD" in text:
         finished = words(session, " ".join(["word"] * 5000), 0)
-    elif "SLOW" in text or "ENDLESS" in text:
-        count = 200 if "SLOW" in text else 20_000
-        finished = words(session, " ".join(f"word{number}" for number in range(count)), 0.05)
+    elif "SLOW" in text:
+        finished = words(session, " ".join(f"word{number}" for number in range(20_000)), 0.05)
     else:
         finished = words(session, "echo: " + text, 0.002)
     reason = "end_turn" if finished else "cancelled"

@@ -114,7 +114,7 @@ class WebChatTests(BrowserTestCase):
         """An answer grows while it comes in, and stays."""
         chat = self.sign_in()
         self.browser.wait_text(".empty", "Talk to")
-        chat.say("ENDLESS please")
+        chat.say("SLOW please")
         lengths: set[int] = set()
 
         def grew() -> bool:
@@ -127,7 +127,7 @@ class WebChatTests(BrowserTestCase):
         chat.say("one two three")
         chat.wait_answer("echo: one two three", 2)
         chat.wait_idle()
-        self.assertEqual(chat.said(), ["ENDLESS please", "one two three"])
+        self.assertEqual(chat.said(), ["SLOW please", "one two three"])
         self.assertEqual(self.browser.all(".empty"), [])
         chat.say("again")
         chat.wait_answer("echo: again", 3)
@@ -160,7 +160,7 @@ class WebChatTests(BrowserTestCase):
     def test_reload_in_the_middle_of_an_answer(self) -> None:
         """After a reload the answer so far is shown, and goes on growing, once."""
         chat = self.sign_in()
-        chat.say("ENDLESS please")
+        chat.say("SLOW please")
         eventually(lambda: chat.answers() and len(chat.answers()[0].split()) > 8, "some words")
         before = chat.answers()[0]
         self.browser.driver.refresh()
@@ -176,7 +176,7 @@ class WebChatTests(BrowserTestCase):
         """The button and the Escape key stop an answer; what came stays; one can go on."""
         chat = self.sign_in()
         for count, stop in enumerate((self._press_stop, self._press_escape), start=1):
-            chat.say("ENDLESS please")
+            chat.say("SLOW please")
             eventually(
                 lambda count=count: len(chat.answers()) == count and len(chat.answers()[-1]) > 20,
                 "some words",
@@ -219,7 +219,7 @@ class WebChatTests(BrowserTestCase):
     def test_gateway_dies_in_the_middle_of_an_answer(self) -> None:
         """After a crash the page says what became of the answer, and one can ask again."""
         chat = self.sign_in()
-        chat.say("ENDLESS please")
+        chat.say("SLOW please")
         eventually(lambda: chat.answers() and len(chat.answers()[0]) > 20, "some words")
         self.gateway.kill()
         self.gateway.start()
@@ -473,7 +473,7 @@ class WebChatTests(BrowserTestCase):
         eventually(lambda: self._below() < 2, "a narrower window stays at the end")
         self.browser.js("document.querySelector('#scroller').scrollTop = 0")
         self.browser.find("#jump")
-        chat.say("ENDLESS please")
+        chat.say("SLOW please")
         chat.wait_answer("", 4)
         eventually(lambda: self._below() < 2, "one's own message brings one to the end")
         self.browser.js("document.querySelector('#scroller').scrollTop = 100")
