@@ -742,20 +742,21 @@ class Linking(SignalCase):
         step = await adapter.login_start(force=False)
         await self.fake.until(lambda: bool(self.fake.called("finishLink")))
         assert step.qr is not None
-        stopping: Deferred[None] = Deferred()
+        stopping: Deferred[JsonRpcProcess] = Deferred()
         stop = JsonRpcProcess.stop
 
         def slowly(child: JsonRpcProcess) -> Deferred[None]:
             self.patch(JsonRpcProcess, "stop", stop)
-            child.stop()
-            self.reactor.callLater(0, stopping.callback, None)
+            stop(child)
+            self.reactor.callLater(0, stopping.callback, child)
             return Deferred()
 
         self.patch(JsonRpcProcess, "stop", slowly)
         self.fake.scan(step.qr, "+15553333333")
-        await stopping
+        child = await stopping
         await adapter.close()
         self.assertEqual(self.values.get("linked"), "+15553333333")
+        await stop(child)
 
     async def test_closing_gives_it_up_and_leaves_no_child(self) -> None:
         adapter = self.adapter()
