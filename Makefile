@@ -24,6 +24,7 @@ run: install
 	$(BIN)/twistd -n --pidfile= clawgw $(ARGS)
 
 test: install-dev a2ui
+	$(BIN)/python -m tests.prepare
 	$(BIN)/python -m twisted.trial --jobs $(JOBS) $(TESTS)
 
 check: install-dev

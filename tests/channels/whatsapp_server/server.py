@@ -38,6 +38,15 @@ NUMBER = "4915100000001"
 TRUST = HERE / "trust.mjs"
 
 
+def install() -> None:
+    """Install what it imports, unless it is there already.
+
+    Raises:
+        AssertionError: npm is missing, or failed.
+    """
+    npm.install(HERE, "Baileys for the WhatsApp tests")
+
+
 class WhatsAppServer(NodeProgram):
     """The server, running.
 
@@ -58,7 +67,7 @@ class WhatsAppServer(NodeProgram):
         Raises:
             AssertionError: npm or Node is missing, npm failed, or it does not come up.
         """
-        npm.install(HERE, "Baileys for the WhatsApp tests")
+        install()
         server = cls(reactor)
         pair = server._certificate
         server.run(["main.mjs", NUMBER, pair.key_path, pair.cert_path])
