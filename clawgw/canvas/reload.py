@@ -194,8 +194,8 @@ class Watcher:
             return
         changed = self._known is not None and self._known.fingerprint != view.fingerprint
         self._known = view
+        newest = max(view.newest_ms + CLOCK_GRAIN_MS, self._changed_ms)
         for page in list(self._pages):
-            newest = max(view.newest_ms + CLOCK_GRAIN_MS, self._changed_ms)
             if changed or (page in new and page.served_ms <= newest):
                 page.tell(RELOAD)
 

@@ -13,6 +13,7 @@ from clawgw.agents.acp import AgentUnavailable
 from clawgw.protocol.errors import RequestError
 from clawgw.store import runs as run_table
 from tests.agents.harness import WAIT_SECONDS, RunsTestCase, text_of
+from tests.support.clocked import ClockedReactor
 from tests.support.gateway import SCRIPTED_AGENT
 
 
@@ -252,7 +253,7 @@ class NoAgentTests(RunsTestCase):
 
     async def test_is_left_alone_when_it_keeps_failing(self) -> None:
         """After a few attempts it is not started for every message, and the error says so."""
-        self.patch(self.acp["broken"], "_reactor", _TimeStandsStill(self.reactor))
+        self.patch(self.acp["broken"], "_reactor", ClockedReactor())  # time stands still
         errors = [
             (await self.ask("hello", f"run-{number}", key="agent:broken:main")).error or ""
             for number in range(5)
@@ -395,21 +396,6 @@ class GoingTests(RunsTestCase):
         await agent.stop()
         with self.assertRaisesRegex(AgentUnavailable, "shutting down"):
             await waiting
-
-
-class _TimeStandsStill:
-    """The reactor, where it does not get later: a moment to wait is never over."""
-
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-        self._now = reactor.seconds()
-
-    def seconds(self) -> float:
-        """When it was made."""
-        return float(self._now)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reactor, name)
 
 
 class _Deaf:

@@ -16,9 +16,8 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import PrivateCertificate
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
-from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import NOT_DONE_YET, Request
 
 from clawgw.channels import http
 from clawgw.channels.http import (
@@ -35,6 +34,7 @@ from tests.channels.loglines import keep_out_of_log
 from tests.support.certificates import Pair, make_pair
 from tests.support.clocked import ClockedReactor
 from tests.support.ports import hold_port
+from tests.support.site import WatchedSite
 
 SECRET = "123456:a-token-in-the-path"
 
@@ -64,47 +64,15 @@ class Scripted(Resource):
         return self.answer(request)
 
 
-class CountingSite(Site):
-    """Counts the connections it is given."""
-
-    noisy = False
-
-    def __init__(self, resource: Resource) -> None:
-        super().__init__(resource)
-        self.connections: list[HTTPChannel] = []
-        self._ends: list[Deferred[None]] = []
-
-    def log(self, request: Request) -> None:
-        """The server's own log would hold what ours must not."""
-
-    def buildProtocol(self, addr: Any) -> Any:
-        channel: Any = super().buildProtocol(addr)
-        self.connections.append(channel)
-        lost, end = channel.connectionLost, Deferred()
-        self._ends.append(end)
-
-        def connectionLost(reason: Failure) -> None:
-            lost(reason)
-            end.callback(None)
-
-        channel.connectionLost = connectionLost
-        return channel
-
-    async def ended(self) -> None:
-        """Wait until the server has noticed the end of every connection, and its timers are off."""
-        for end in self._ends:
-            await end
-
-
 class HttpTestCase(TestCase):
     timeout = 90
 
     def setUp(self) -> None:
         keep_out_of_log(self, "a-token", "a-ticket", "Bot ")
-        self.sites: list[CountingSite] = []
+        self.sites: list[WatchedSite] = []
         self.addCleanup(self.see_the_sites_end)  # when all clients are closed
         self.provider = Scripted()
-        self.site = CountingSite(self.provider)
+        self.site = WatchedSite(self.provider)
         self.root = f"http://127.0.0.1:{self.listen(self.site)}"
         self.http = self.client()
         self.directory = Path(self.mktemp())
@@ -120,7 +88,7 @@ class HttpTestCase(TestCase):
             await site.ended()
 
     def listen(self, factory: Any, pair: Pair | None = None) -> int:
-        if isinstance(factory, CountingSite):
+        if isinstance(factory, WatchedSite):
             self.sites.append(factory)
         if pair is None:
             port: Any = reactor.listenTCP(0, factory, interface="127.0.0.1")
@@ -306,7 +274,7 @@ class Redirects(HttpTestCase):
 
     async def test_when_followed_credentials_stay_with_their_host(self) -> None:
         other = Scripted()
-        port = self.listen(CountingSite(other))
+        port = self.listen(WatchedSite(other))
         self.lead_to(f"http://127.0.0.1:{port}/file")
         http = self.client(headers=lambda: {"Authorization": "Bot a-token"})
         answer = await http.request("GET", self.url(), redirects=True)

@@ -21,8 +21,8 @@ from clawgw.channels.messages import OutMedia
 from clawgw.channels.sources import MediaSources
 from clawgw.protocol.errors import RequestError, invalid
 from tests.channels.conversation import OPEN, ConversationCase
-from tests.channels.test_http import CountingSite
 from tests.support.memory import Caller
+from tests.support.site import WatchedSite
 
 ELSEWHERE = "mediaUrl: only files in an agent's workspace"
 
@@ -232,7 +232,7 @@ class Addresses(TestCase):
         directory.mkdir()
         self.store = MediaStore(directory / "media", deferToThread, 30, lambda: 0.0)
         self.files = _Files()
-        site = CountingSite(self.files)
+        site = WatchedSite(self.files)
         self.addCleanup(site.ended)
         port = reactor.listenTCP(0, site, interface="127.0.0.1")  # type: ignore[attr-defined]
         self.addCleanup(port.stopListening)

@@ -11,13 +11,12 @@ from pathlib import Path
 SECONDS = 600
 
 
-def install(directory: Path, what: str, *flags: str, seconds: float = SECONDS) -> Path:
+def install(directory: Path, what: str, *flags: str) -> Path:
     """Install what a directory's `package-lock.json` names, unless it is there already.
 
     Args:
         what: what to call it, for the person who waits.
         flags: more options of `npm ci`.
-        seconds: how long that may take.
 
     Returns:
         its `node_modules`.
@@ -37,7 +36,7 @@ def install(directory: Path, what: str, *flags: str, seconds: float = SECONDS) -
         print(f"installing {what} with npm …", flush=True)
         done = subprocess.run(
             [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", *flags],
-            cwd=directory, capture_output=True, text=True, timeout=seconds, check=False,
+            cwd=directory, capture_output=True, text=True, timeout=SECONDS, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"npm ci failed:\n{done.stdout}\n{done.stderr}"
         stamp.write_text(wanted)

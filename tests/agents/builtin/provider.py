@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, DeferredQueue
-from twisted.web.http import HTTPChannel
+from twisted.internet.defer import DeferredQueue
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import NOT_DONE_YET, Request
+
+from tests.support.site import WatchedSite
 
 Json = dict[str, Any]
 Step = Callable[[Request], None]
@@ -28,10 +29,8 @@ class FakeProvider:
         self.requests: list[Json] = []
         self.keys: list[str] = []
         self.gone: DeferredQueue[None] = DeferredQueue()
-        self._channels: dict[HTTPChannel, Deferred[None]] = {}
-        site = Site(_Completions(self))
-        site.protocol = self._channel
-        self._port: Any = reactor.listenTCP(0, site, interface="127.0.0.1")
+        self._site = WatchedSite(_Completions(self))
+        self._port: Any = reactor.listenTCP(0, self._site, interface="127.0.0.1")
 
     @property
     def url(self) -> str:
@@ -39,27 +38,11 @@ class FakeProvider:
 
     async def stop(self) -> None:
         await self._port.stopListening()
-        for channel, lost in list(self._channels.items()):
-            channel.transport.abortConnection()
-            await lost
+        await self._site.cut()
 
     def config(self, **provider: Any) -> Json:
         settings = {"api": "openai-completions", "baseUrl": self.url, **provider}
         return {"model": "acme/talker-1", "provider": settings}
-
-    def _channel(self) -> HTTPChannel:
-        channels = self._channels
-
-        class Watched(HTTPChannel):
-            def connectionMade(self) -> None:
-                channels[self] = Deferred()
-                super().connectionMade()
-
-            def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
-                super().connectionLost(reason)
-                channels.pop(self).callback(None)
-
-        return Watched()
 
 
 class _Completions(Resource):

@@ -10,7 +10,6 @@ from tests.channels.whatsapp_server.node_program import NodeProgram, Params
 from tests.channels.whatsapp_server.server import NUMBER, WhatsAppServer
 from tests.support import npm
 
-NPM_SECONDS = 600
 MAIN = SOURCES / "main.mjs"
 
 
@@ -20,7 +19,7 @@ def install_sidecar() -> None:
     Raises:
         AssertionError: npm is missing, or failed.
     """
-    npm.install(SOURCES, "the WhatsApp sidecar", "--omit=dev", seconds=NPM_SECONDS)
+    npm.install(SOURCES, "the WhatsApp sidecar", "--omit=dev")
 
 
 class Sidecar(NodeProgram):
